@@ -1,12 +1,13 @@
 /* What the I/O thread awaits: futures by their number until they resolve, and then until their
  * output has ended. */
-#include "client/client.h"
+#include "client/await_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/trace.h"
+#include "client/submission_private.h"
 
 /* Output is published before the reply is sent: what has not come so long after the reply, and
  * after other output of its request, is missing. It was lost, as what is published in the moment in
@@ -19,7 +20,7 @@
  * ever. */
 #define RESOLVED_MAX 65536
 
-void await_add(struct io *io, struct ipcl_future *future)
+void await_add(struct client_io *io, struct ipcl_future *future)
 {
     future_io_hold(future);
     future->output_expected = -1;
@@ -42,7 +43,7 @@ static int read_number(const char *digits, uint64_t *number)
     return 0;
 }
 
-void await_add_broadcast(struct io *io, struct broadcast *broadcast)
+void await_add_broadcast(struct client_io *io, struct client_broadcast *broadcast)
 {
     broadcast->open = broadcast->count;
     HASH_ADD(hh, io->broadcasts, number, sizeof(broadcast->number), broadcast);
@@ -64,14 +65,15 @@ static int number_of(const struct ipcl_client *client, const char *msg_id, size_
                : -1;
 }
 
-static struct broadcast *find_broadcast(const struct io *io, uint64_t number)
+static struct client_broadcast *find_broadcast(const struct client_io *io, uint64_t number)
 {
-    struct broadcast *broadcast;
+    struct client_broadcast *broadcast;
     HASH_FIND(hh, io->broadcasts, &number, sizeof(number), broadcast);
     return broadcast;
 }
 
-struct broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id, size_t size)
+struct client_broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id,
+                                              size_t size)
 {
     uint64_t number;
     return size == MESSAGE_ID_LENGTH && !number_of(client, msg_id, size, &number)
@@ -87,7 +89,7 @@ static int compare_uuid(const char *uuid, size_t size, const struct ipcl_future 
 
 /* The number of the part for this engine; that of the broadcast, which no future has, where there
  * is none. */
-static uint64_t part_number(const struct broadcast *broadcast, const char *uuid, size_t size)
+static uint64_t part_number(const struct client_broadcast *broadcast, const char *uuid, size_t size)
 {
     size_t low = 0, high = broadcast->count;
     while (low < high && size < ENGINE_UUID_BYTES) {
@@ -111,7 +113,7 @@ struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, s
         return NULL;
     /* A broadcast's parts have its identifier, an underscore and their engine's uuid. */
     if (size > MESSAGE_ID_LENGTH) {
-        const struct broadcast *broadcast = find_broadcast(&client->io, number);
+        const struct client_broadcast *broadcast = find_broadcast(&client->io, number);
         if (!broadcast || msg_id[MESSAGE_ID_LENGTH] != '_')
             return NULL;
         number =
@@ -121,7 +123,7 @@ struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, s
     return future;
 }
 
-static void forget_part(struct io *io, struct broadcast *broadcast)
+static void forget_part(struct client_io *io, struct client_broadcast *broadcast)
 {
     if (--broadcast->open)
         return;
@@ -131,7 +133,7 @@ static void forget_part(struct io *io, struct broadcast *broadcast)
     free(broadcast);
 }
 
-void await_each_part(struct io *io, struct broadcast *broadcast,
+void await_each_part(struct client_io *io, struct client_broadcast *broadcast,
                      void (*each)(void *context, struct ipcl_future *part), void *context)
 {
     broadcast->open++; /* it lasts, also where these are the last parts */
@@ -141,7 +143,7 @@ void await_each_part(struct io *io, struct broadcast *broadcast,
     forget_part(io, broadcast);
 }
 
-static void forget(struct io *io, struct ipcl_future *future)
+static void forget(struct client_io *io, struct ipcl_future *future)
 {
     HASH_DEL(io->awaited, future);
     if (future->broadcast)
@@ -149,7 +151,7 @@ static void forget(struct io *io, struct ipcl_future *future)
     future_io_release(future);
 }
 
-static void add_resolved(struct io *io, struct ipcl_future *future, long long now_ms)
+static void add_resolved(struct client_io *io, struct ipcl_future *future, long long now_ms)
 {
     future->next_resolved = NULL;
     future->resolved_ms = now_ms;
@@ -161,7 +163,7 @@ static void add_resolved(struct io *io, struct ipcl_future *future, long long no
     io->resolved_count++;
 }
 
-static struct ipcl_future *take_oldest_resolved(struct io *io)
+static struct ipcl_future *take_oldest_resolved(struct client_io *io)
 {
     struct ipcl_future *future = io->oldest_resolved;
     io->oldest_resolved = future->next_resolved;
@@ -187,7 +189,7 @@ static void give_up_output(struct ipcl_future *future)
                                                                      : missing);
 }
 
-static void forget_oldest_resolved(struct io *io)
+static void forget_oldest_resolved(struct client_io *io)
 {
     struct ipcl_future *future = take_oldest_resolved(io);
     give_up_output(future);
@@ -200,7 +202,7 @@ static bool is_settled(const struct ipcl_future *future)
     return ipcl_future_output_complete(future) && !ipcl_future_output_missing(future);
 }
 
-void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *outcome)
+void await_resolve(struct client_io *io, struct ipcl_future *future, struct future_outcome *outcome)
 {
     bool silent =
         is_silent(future) || !outcome || outcome->result.status == IPCL_ABORTED ||
@@ -209,7 +211,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         future_complete_output(future, 0);
     bool complete = ipcl_future_output_complete(future);
     io->open_tasks -= future->channel == IPCL_CHANNEL_TASK;
-    submit_forget(io, future);
+    submission_forget(io, future);
     /* The load balancer's choice: should that engine die, its output has ended. */
     if (outcome && !*future->engine_uuid && *outcome->result.engine_uuid)
         strcpy(future->engine_uuid, outcome->result.engine_uuid);
@@ -231,7 +233,7 @@ void await_resolve(struct io *io, struct ipcl_future *future, struct outcome *ou
         forget_oldest_resolved(io);
 }
 
-void await_output_complete(struct io *io, struct ipcl_future *future)
+void await_output_complete(struct client_io *io, struct ipcl_future *future)
 {
     future_complete_output(future, 0);
     while (io->oldest_resolved && is_settled(io->oldest_resolved))
@@ -244,7 +246,7 @@ static bool all_has_come(const struct ipcl_future *future)
            (long long)future->output_count >= future->output_expected;
 }
 
-void await_output_added(struct io *io, struct ipcl_future *future)
+void await_output_added(struct client_io *io, struct ipcl_future *future)
 {
     future->output_count++;
     future->output_ms = clock_ms();
@@ -254,14 +256,14 @@ void await_output_added(struct io *io, struct ipcl_future *future)
         future_complete_output(future, future->output_expected - (long long)future->output_count);
 }
 
-void await_output_expect(struct io *io, struct ipcl_future *future, long long count)
+void await_output_expect(struct client_io *io, struct ipcl_future *future, long long count)
 {
     future->output_expected = count;
     if (all_has_come(future))
         await_output_complete(io, future);
 }
 
-long long await_output_give_up(struct io *io, long long now_ms)
+long long await_output_give_up(struct client_io *io, long long now_ms)
 {
     while (io->oldest_resolved && io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS <= now_ms) {
         struct ipcl_future *future = io->oldest_resolved;
@@ -277,14 +279,15 @@ long long await_output_give_up(struct io *io, long long now_ms)
     return io->oldest_resolved ? io->oldest_resolved->resolved_ms + OUTPUT_WAIT_MS : 0;
 }
 
-static void fail(struct io *io, struct ipcl_future *future, const char *ename, const char *text)
+static void fail(struct client_io *io, struct ipcl_future *future, const char *ename,
+                 const char *text)
 {
     give_up_output(future);
     await_resolve(io, future, outcome_create_failed(future, ename, text));
 }
 
 /* Those linked by next_resolved. */
-static void fail_list(struct io *io, struct ipcl_future *failing, const char *ename,
+static void fail_list(struct client_io *io, struct ipcl_future *failing, const char *ename,
                       const char *text)
 {
     struct ipcl_future *future;
@@ -295,7 +298,7 @@ static void fail_list(struct io *io, struct ipcl_future *failing, const char *en
     }
 }
 
-void await_fail_engine(struct io *io, const char *uuid, const char *text)
+void await_fail_engine(struct client_io *io, const char *uuid, const char *text)
 {
     struct ipcl_future *future, *next, *failing = NULL;
     /* In two steps, as failing one may also forget others. */
@@ -312,7 +315,7 @@ void await_fail_engine(struct io *io, const char *uuid, const char *text)
     fail_list(io, failing, "EngineError", text);
 }
 
-bool await_any_before(const struct io *io, uint64_t number)
+bool await_any_before(const struct client_io *io, uint64_t number)
 {
     for (struct ipcl_future *future = io->awaited; future; future = future->hh.next)
         if (future->number < number && !ipcl_future_ready(future))
@@ -320,13 +323,15 @@ bool await_any_before(const struct io *io, uint64_t number)
     return false;
 }
 
-void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char *text)
+void await_fail_unknown(struct ipcl_client *client, uint64_t number,
+                        bool (*again)(struct ipcl_client *client, struct ipcl_future *future),
+                        const char *text)
 {
-    struct io *io = &client->io;
+    struct client_io *io = &client->io;
     struct ipcl_future *future, *next, *failing = NULL;
     HASH_ITER (hh, io->awaited, future, next) {
         if (future->number < number && !future->known && !ipcl_future_ready(future) &&
-            !submit_again(client, future)) {
+            !again(client, future)) {
             future->next_resolved = failing;
             failing = future;
         }
@@ -335,7 +340,7 @@ void await_fail_unknown(struct ipcl_client *client, uint64_t number, const char 
     fail_list(io, failing, "ConnectionError", text);
 }
 
-void await_fail_all(struct io *io, const char *text)
+void await_fail_all(struct client_io *io, const char *text)
 {
     struct ipcl_future *future, *next;
     while (io->oldest_resolved)

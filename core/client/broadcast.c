@@ -5,13 +5,13 @@
  * engine's uuid (ipyparallel's broadcast view). Replies are always taken one by one: a coalesced
  * reply does not say which engine failed, and ipyparallel's controller never sends it once an
  * engine has died. */
-#include "client/client.h"
+#include "client/submission_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void destroy(struct broadcast *broadcast)
+static void destroy(struct client_broadcast *broadcast)
 {
     for (size_t i = 0; i < broadcast->count; i++)
         ipcl_future_release(broadcast->parts[i]);
@@ -26,7 +26,7 @@ static int compare_parts(const void *left, const void *right)
 
 /* Names the parts, which are ordered now, and counts them among the client's messages. Returns 0 or
  * -1 with `error` set. */
-static int name_parts(struct ipcl_client *client, struct broadcast *broadcast,
+static int name_parts(struct ipcl_client *client, struct client_broadcast *broadcast,
                       struct ipcl_error *error)
 {
     char id[MESSAGE_ID_LENGTH + 1];
@@ -48,10 +48,11 @@ static int name_parts(struct ipcl_client *client, struct broadcast *broadcast,
 }
 
 /* The parts, in the engines' order in `futures`, and by uuid in the broadcast. */
-static struct broadcast *create(struct ipcl_client *client, const int *engine_ids, size_t count,
-                                struct ipcl_future **futures, struct ipcl_error *error)
+static struct client_broadcast *create(struct ipcl_client *client, const int *engine_ids,
+                                       size_t count, struct ipcl_future **futures,
+                                       struct ipcl_error *error)
 {
-    struct broadcast *broadcast =
+    struct client_broadcast *broadcast =
         calloc(1, sizeof(*broadcast) + count * sizeof(broadcast->parts[0]));
     ipcl_error_set(error, count ? "out of memory" : "a broadcast names no engine");
     if (!broadcast || !count)
@@ -61,7 +62,7 @@ static struct broadcast *create(struct ipcl_client *client, const int *engine_id
         if (!part)
             goto failed;
         futures[broadcast->count] = broadcast->parts[broadcast->count] = part;
-        if (submit_address(client, part, engine_ids[broadcast->count], error)) {
+        if (submission_address(client, part, engine_ids[broadcast->count], error)) {
             broadcast->count++;
             goto failed;
         }
@@ -98,24 +99,24 @@ int ipcl_broadcast(struct ipcl_client *client, const struct ipcl_submission *sub
                    const int *engine_ids, size_t count, struct ipcl_future **futures,
                    struct ipcl_error *error)
 {
-    struct broadcast *broadcast = create(client, engine_ids, count, futures, error);
+    struct client_broadcast *broadcast = create(client, engine_ids, count, futures, error);
     struct ipcl_submission request = *submission;
     if (!broadcast) {
-        submit_release_buffers(submission, 0);
+        submission_release_buffers(submission, 0);
         return -1;
     }
     char *metadata = make_metadata(submission, futures, count);
     if (!metadata) {
         ipcl_error_set(error,
                        "the metadata of a request is not a JSON mapping, or memory is short");
-        submit_release_buffers(submission, 0);
+        submission_release_buffers(submission, 0);
         destroy(broadcast);
         return -1;
     }
     request.metadata = metadata;
     for (size_t i = 0; i < count; i++)
         ipcl_future_hold(futures[i]);
-    int status = submit_push(client, &request, NULL, broadcast, error);
+    int status = submission_push(client, &request, NULL, broadcast, error);
     free(metadata);
     if (!status)
         return 0;

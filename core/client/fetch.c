@@ -1,13 +1,14 @@
 /* Fetching results from the hub: of other clients' requests, and of our own that were forgotten
  * here. The hub answers with what it has; where that is nothing yet it is asked again. Any thread;
  * due questions are asked by the I/O thread. */
-#include "client/client.h"
+#include "client/fetch_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "client/submission_private.h"
 
 /* The time between two questions doubles from the first to the last. */
 #define WAIT_FIRST_MS 50
@@ -21,7 +22,7 @@ struct fetch {
     long long due_ms;
 };
 
-static void finish(struct fetch *fetch, struct outcome *outcome)
+static void finish(struct fetch *fetch, struct future_outcome *outcome)
 {
     future_complete_output(fetch->future, 0);
     future_resolve(fetch->future, outcome);
@@ -59,8 +60,8 @@ static int engine_id_of(struct ipcl_client *client, const char *uuid)
 
 /* Makes the hub's record of a finished request an outcome. Its buffers are those of the hub's
  * answer. NULL where memory is short. */
-static struct outcome *make_outcome(struct fetch *fetch, struct ipcl_future *answer,
-                                    const json_t *record)
+static struct future_outcome *make_outcome(struct fetch *fetch, struct ipcl_future *answer,
+                                           const json_t *record)
 {
     const json_t *header = json_object_get(record, "result_header"),
                  *metadata = json_object_get(record, "result_metadata");
@@ -88,9 +89,9 @@ static struct outcome *make_outcome(struct fetch *fetch, struct ipcl_future *ans
     const json_t *told_id = json_object_get(info, "engine_id");
     if (result.engine_id < 0 && json_is_integer(told_id))
         result.engine_id = (int)json_integer_value(told_id);
-    receive_describe(sentence, sizeof(sentence), result.status, content, result.engine_id);
+    outcome_describe(sentence, sizeof(sentence), result.status, content, result.engine_id);
     json_decref(content);
-    struct outcome *outcome =
+    struct future_outcome *outcome =
         outcome_create(&result, answer,
                        (const char *[]){texts[0] ? texts[0] : "{}", texts[1] ? texts[1] : "{}",
                                         texts[2] ? texts[2] : "{}", msg_type ? msg_type : "error",
@@ -103,7 +104,7 @@ static struct outcome *make_outcome(struct fetch *fetch, struct ipcl_future *ans
 /* Adds what the engine had published, as the hub kept it. */
 static void add_output(struct fetch *fetch, const char *msg_type, json_t *content)
 {
-    struct output *output = content ? output_create(msg_type, content) : NULL;
+    struct future_output *output = content ? output_create(msg_type, content) : NULL;
     json_decref(content);
     if (output)
         future_add_output(fetch->future, output);

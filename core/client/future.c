@@ -1,6 +1,6 @@
 /* Futures: resolved by the I/O thread, held and waited for by any. Waiting takes a lock, resolving
  * only where somebody waits. */
-#include "client/future.h"
+#include "client/future_private.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -19,7 +19,7 @@ struct callback {
 };
 
 /* What a future resolves to where there is no memory to say more. */
-static struct outcome outcome_no_memory = {
+static struct future_outcome outcome_no_memory = {
     .result =
         {.status = IPCL_FAILED,
          .msg_type = "error",
@@ -76,7 +76,7 @@ static void parcel_release(struct parcel *parcel)
         zmq_msg_close(&parcel->frames[i]);
 }
 
-void outcome_destroy(struct outcome *outcome)
+void outcome_destroy(struct future_outcome *outcome)
 {
     if (!outcome || outcome == &outcome_no_memory)
         return;
@@ -85,7 +85,7 @@ void outcome_destroy(struct outcome *outcome)
     free(outcome);
 }
 
-void output_destroy(struct output *output)
+void output_destroy(struct future_output *output)
 {
     if (output)
         parcel_release(&output->parcel);
@@ -117,9 +117,9 @@ void future_io_release(struct ipcl_future *future)
 {
     if (atomic_fetch_sub(&future->io_holds, 1) != 1)
         return;
-    struct output *output = atomic_load(&future->first_output);
+    struct future_output *output = atomic_load(&future->first_output);
     while (output) {
-        struct output *next = atomic_load(&output->next);
+        struct future_output *next = atomic_load(&output->next);
         output_destroy(output);
         output = next;
     }
@@ -179,7 +179,7 @@ static struct callback *in_order(struct callback *newest)
     return first;
 }
 
-void future_resolve(struct ipcl_future *future, struct outcome *outcome)
+void future_resolve(struct ipcl_future *future, struct future_outcome *outcome)
 {
     future->outcome = outcome ? outcome : &outcome_no_memory;
     atomic_store(&future->resolved, true);
@@ -212,7 +212,7 @@ void ipcl_future_on_done(struct ipcl_future *future,
     done(context, future);
 }
 
-void future_add_output(struct ipcl_future *future, struct output *output)
+void future_add_output(struct ipcl_future *future, struct future_output *output)
 {
     if (future->last_output)
         atomic_store(&future->last_output->next, output);
@@ -232,8 +232,9 @@ void future_complete_output(struct ipcl_future *future, long long missing)
 const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future,
                                              const struct ipcl_output *previous)
 {
-    struct output *output = previous ? atomic_load(&((const struct output *)previous)->next)
-                                     : atomic_load(&future->first_output);
+    struct future_output *output =
+        previous ? atomic_load(&((const struct future_output *)previous)->next)
+                 : atomic_load(&future->first_output);
     return output ? &output->public : NULL;
 }
 
@@ -309,8 +310,8 @@ int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output
     return wait_for(future, &condition, timeout_ms, interrupted, context);
 }
 
-struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
-                                      const char *text)
+struct future_outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
+                                             const char *text)
 {
     json_t *engine_info = json_object();
     if (future->engine_id >= 0)
@@ -322,7 +323,8 @@ struct outcome *outcome_create_failed(const struct ipcl_future *future, const ch
     char *packed = content ? json_dumps(content, JSON_COMPACT) : NULL;
     json_decref(content);
     size_t packed_size = packed ? strlen(packed) + 1 : 0, text_size = strlen(text) + 1;
-    struct outcome *outcome = packed ? calloc(1, sizeof(*outcome) + packed_size + text_size) : NULL;
+    struct future_outcome *outcome =
+        packed ? calloc(1, sizeof(*outcome) + packed_size + text_size) : NULL;
     if (outcome) {
         char *texts = (char *)(outcome + 1);
         memcpy(texts, packed, packed_size);
@@ -344,13 +346,13 @@ struct outcome *outcome_create_failed(const struct ipcl_future *future, const ch
     return outcome;
 }
 
-struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
-                               const char *const texts[6])
+struct future_outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
+                                      const char *const texts[6])
 {
     size_t sizes[6], size = 0;
     for (size_t i = 0; i < 6; i++)
         size += sizes[i] = strlen(texts[i]) + 1;
-    struct outcome *outcome = calloc(1, sizeof(*outcome) + size);
+    struct future_outcome *outcome = calloc(1, sizeof(*outcome) + size);
     if (!outcome)
         return NULL;
     outcome->result = *result;
@@ -366,11 +368,11 @@ struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_fut
     return outcome;
 }
 
-struct output *output_create(const char *msg_type, const json_t *content)
+struct future_output *output_create(const char *msg_type, const json_t *content)
 {
     char *text = json_dumps(content, JSON_COMPACT);
     size_t text_size = text ? strlen(text) + 1 : 0, type_size = strlen(msg_type) + 1;
-    struct output *output = text ? calloc(1, sizeof(*output) + text_size + type_size) : NULL;
+    struct future_output *output = text ? calloc(1, sizeof(*output) + text_size + type_size) : NULL;
     if (output) {
         char *texts = (char *)(output + 1);
         output->public.content = memcpy(texts, text, text_size);
@@ -379,4 +381,20 @@ struct output *output_create(const char *msg_type, const json_t *content)
     }
     free(text);
     return output;
+}
+
+void outcome_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id)
+{
+    char where[32] = "";
+    const char *ename = json_string_value(json_object_get(content, "ename"));
+    const char *evalue = json_string_value(json_object_get(content, "evalue"));
+    *sentence = '\0';
+    if (engine_id >= 0)
+        snprintf(where, sizeof(where), "engine %d: ", engine_id);
+    if (status == IPCL_ABORTED)
+        snprintf(sentence, size, "%sthe request was aborted before it ran%s%s", where,
+                 evalue ? ": " : "", evalue ? evalue : "");
+    else if (status == IPCL_FAILED)
+        snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error",
+                 evalue ? evalue : "(no more was said)");
 }

@@ -3,7 +3,12 @@
  * The task scheduler knows which tasks these are. Engines are told what has not been answered: what
  * waits there is dropped, and what comes later, as control messages may overtake others. Nobody
  * waits for their answers. */
-#include "client/client.h"
+#include "client/leave_private.h"
+
+#include <string.h>
+
+#include "client/engines_private.h"
+#include "client/sockets_private.h"
 
 /* `engine` "": to the task scheduler. Takes over `content`. */
 static void ask(struct ipcl_client *client, enum client_socket socket, const char *engine,
@@ -26,7 +31,7 @@ static void ask(struct ipcl_client *client, enum client_socket socket, const cha
 }
 
 /* Adds a request to those that its engine is to drop. */
-static void add(struct io *io, const struct ipcl_future *future)
+static void add(struct client_io *io, const struct ipcl_future *future)
 {
     struct known_engine *engine;
     HASH_FIND_STR(io->engines, future->engine_uuid, engine);
@@ -37,9 +42,9 @@ static void add(struct io *io, const struct ipcl_future *future)
     json_array_append_new(engine->left, json_string(ipcl_future_id(future)));
 }
 
-void leave(struct ipcl_client *client)
+void leave_cluster(struct ipcl_client *client)
 {
-    struct io *io = &client->io;
+    struct client_io *io = &client->io;
     size_t tasks = io->open_tasks;
     for (struct ipcl_future *future = io->awaited; future; future = future->hh.next)
         if (!ipcl_future_ready(future) &&

@@ -1,47 +1,16 @@
 /* Receiving: the I/O thread verifies each message and hands it to the future, the engine list or
  * the program's event function. */
-#include "client/client.h"
+#include "client/receive_private.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/trace.h"
-#include "wire/published.h"
-
-/* How many messages to take from a socket before the others have their turn. */
-#define RECEIVE_MAX 256
-
-static void refuse(struct ipcl_client *client, const char *reason)
-{
-    atomic_fetch_add(&client->refused, 1);
-    log_limited(&client->io.refusal_limit, IPCL_LOG_WARN,
-                "a message from the controller was dropped: %s", reason);
-    struct ipcl_event event = {.kind = IPCL_EVENT_REFUSED,
-                               .msg_type = "",
-                               .parent_id = "",
-                               .content = reason,
-                               .metadata = "{}",
-                               .engine_id = -1,
-                               .engine_uuid = ""};
-    client_emit(client, &event);
-}
-
-bool receive_verify(struct ipcl_client *client, enum client_socket index, struct message *message)
-{
-    struct seal *seal = &client->io.seals[index];
-    bool published = index == SOCKET_NOTIFICATION || index == SOCKET_IOPUB;
-    enum session_verdict verdict =
-        published ? published_verify(seal, message)
-                  : seal_verify(seal, message, client->session_id, SESSION_ID_LENGTH);
-    /* A controller that has just taken another's place has not said yet that it has. */
-    bool early = published && verdict == SESSION_STALE &&
-                 (client->io.lost_since_ms || *client->io.restart.asked_engines);
-    if (verdict != SESSION_ACCEPTED && !early)
-        refuse(client, session_verdict_text(verdict));
-    return verdict == SESSION_ACCEPTED;
-}
+#include "client/await_private.h"
+#include "client/engines_private.h"
+#include "client/restart_private.h"
+#include "client/sockets_private.h"
 
 /* Texts of a message, one behind the other, each with a NUL. */
 struct texts {
@@ -107,14 +76,6 @@ static void *parcel_create(size_t head, struct message *message, size_t text_byt
     return block;
 }
 
-/* The id of an engine that was announced, or -1. */
-static int engine_id_of(const struct io *io, const char *uuid)
-{
-    struct known_engine *engine;
-    HASH_FIND_STR(io->engines, uuid, engine);
-    return engine ? engine->id : -1;
-}
-
 /* Who answered: the reply's metadata says, or an error's content, or it is whom the request was
  * for. */
 static void find_engine(struct ipcl_client *client, const struct ipcl_future *future,
@@ -134,36 +95,21 @@ static void find_engine(struct ipcl_client *client, const struct ipcl_future *fu
         strcpy(uuid, told);
     }
     if (*uuid && strcmp(uuid, future->engine_uuid))
-        *id = engine_id_of(&client->io, uuid);
+        *id = engines_id(&client->io, uuid);
     json_t *told_id = json_object_get(info, "engine_id");
     if (*id < 0 && json_is_integer(told_id)) /* an engine of ipyparallel's may say -1 of itself */
         *id = (int)json_integer_value(told_id);
 }
 
-void receive_describe(char *sentence, size_t size, int status, const json_t *content, int engine_id)
-{
-    char where[32] = "";
-    const char *ename = json_string_value(json_object_get(content, "ename"));
-    const char *evalue = json_string_value(json_object_get(content, "evalue"));
-    *sentence = '\0';
-    if (engine_id >= 0)
-        snprintf(where, sizeof(where), "engine %d: ", engine_id);
-    if (status == IPCL_ABORTED)
-        snprintf(sentence, size, "%sthe request was aborted before it ran%s%s", where,
-                 evalue ? ": " : "", evalue ? evalue : "");
-    else if (status == IPCL_FAILED)
-        snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error",
-                 evalue ? evalue : "(no more was said)");
-}
-
 /* NULL with `error` set. */
-static struct outcome *make_outcome(struct ipcl_client *client, const struct ipcl_future *future,
-                                    struct message *message, struct ipcl_error *error)
+static struct future_outcome *make_outcome(struct ipcl_client *client,
+                                           const struct ipcl_future *future,
+                                           struct message *message, struct ipcl_error *error)
 {
     struct ipcl_member status = {.name = "status"}, msg_type = message->msg_type;
     zmq_msg_t *content_part = message_part(message, MESSAGE_CONTENT);
     char sentence[IPCL_ERROR_BYTES], uuid[ENGINE_UUID_BYTES], *at;
-    struct outcome *outcome = NULL;
+    struct future_outcome *outcome = NULL;
     struct texts texts = {0};
     int engine_id, kind = IPCL_FAILED;
     if (!session_find(client->io.session, content_part, &status, 1))
@@ -173,7 +119,7 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
     json_t *content =
         kind != IPCL_OK ? session_unpack(client->io.session, content_part, NULL) : NULL;
     find_engine(client, future, message, content, uuid, &engine_id);
-    receive_describe(sentence, sizeof(sentence), kind, content, engine_id);
+    outcome_describe(sentence, sizeof(sentence), kind, content, engine_id);
     json_decref(content);
     ipcl_error_set(error, "memory is short");
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER), error) &&
@@ -181,8 +127,8 @@ static struct outcome *make_outcome(struct ipcl_client *client, const struct ipc
         !add_text(client, &texts, 2, content_part, error)) {
         size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size +
                        strlen(uuid) + strlen(sentence) + 6;
-        outcome =
-            parcel_create(sizeof(*outcome), message, bytes, offsetof(struct outcome, parcel), &at);
+        outcome = parcel_create(sizeof(*outcome), message, bytes,
+                                offsetof(struct future_outcome, parcel), &at);
     }
     if (outcome) {
         struct ipcl_result *result = &outcome->result;
@@ -232,7 +178,7 @@ static void note_published(struct ipcl_client *client, struct ipcl_future *futur
 static void resolve(struct ipcl_client *client, struct ipcl_future *future, struct message *message)
 {
     struct ipcl_error error;
-    struct outcome *outcome = make_outcome(client, future, message, &error);
+    struct future_outcome *outcome = make_outcome(client, future, message, &error);
     if (!outcome) {
         char text[IPCL_ERROR_BYTES + 32];
         snprintf(text, sizeof(text), "the reply cannot be read: %s", error.text);
@@ -260,7 +206,7 @@ static void handle_refusal(struct ipcl_client *client, struct message *message)
     if (session_find(client->io.session, message_part(message, MESSAGE_PARENT), &parent, 1) ||
         parent.state != IPCL_MEMBER_TEXT)
         return;
-    struct broadcast *broadcast = await_find_broadcast(client, parent.data, parent.size);
+    struct client_broadcast *broadcast = await_find_broadcast(client, parent.data, parent.size);
     if (broadcast)
         await_each_part(&client->io, broadcast, resolve_part, &refusal);
 }
@@ -288,7 +234,7 @@ static bool is_answer(const struct ipcl_future *future, enum client_socket index
 static void handle_reply(struct ipcl_client *client, enum client_socket index,
                          struct message *message)
 {
-    if (!receive_verify(client, index, message) || restart_receive(client, message))
+    if (!sockets_verify(client, index, message) || restart_receive(client, message))
         return;
     struct ipcl_future *future = find_parent(client, message);
     if (!future) {
@@ -298,25 +244,25 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index,
     if (ipcl_future_ready(future))
         return; /* too late */
     if (!is_answer(future, index, message)) {
-        refuse(client, "it answers a request that its sender does not have");
+        sockets_refuse(client, "it answers a request that its sender does not have");
         return;
     }
     note_published(client, future, message);
     resolve(client, future, message);
 }
 
-static struct output *make_output(struct ipcl_client *client, struct message *message,
-                                  const struct ipcl_member *msg_type)
+static struct future_output *make_output(struct ipcl_client *client, struct message *message,
+                                         const struct ipcl_member *msg_type)
 {
     struct texts texts = {0};
-    struct output *output = NULL;
+    struct future_output *output = NULL;
     char *at;
     struct ipcl_error error = {"memory is short"};
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA), &error) &&
         !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT), &error))
         output = parcel_create(sizeof(*output), message,
                                texts.size[0] + texts.size[1] + msg_type->size + 3,
-                               offsetof(struct output, parcel), &at);
+                               offsetof(struct future_output, parcel), &at);
     if (output) {
         output->public.metadata = put_text(&at, texts.start[0], texts.size[0]);
         output->public.content = put_text(&at, texts.start[1], texts.size[1]);
@@ -332,7 +278,7 @@ static struct output *make_output(struct ipcl_client *client, struct message *me
 }
 
 static void emit_output(struct ipcl_client *client, const struct ipcl_future *future,
-                        const struct output *output)
+                        const struct future_output *output)
 {
     const struct ipcl_output *public = &output->public;
     struct ipcl_event event = {.kind = IPCL_EVENT_OUTPUT,
@@ -370,7 +316,7 @@ static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *f
         return false;
     if (engine.state != IPCL_MEMBER_ABSENT)
         return member_is(&engine, holder);
-    int size = snprintf(topic, sizeof(topic), "engine.%d.", engine_id_of(&client->io, holder));
+    int size = snprintf(topic, sizeof(topic), "engine.%d.", engines_id(&client->io, holder));
     return zmq_msg_size(message_topic(message)) > (size_t)size &&
            !memcmp(zmq_msg_data(message_topic(message)), topic, (size_t)size);
 }
@@ -380,10 +326,10 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
 {
     struct ipcl_future *future = find_parent(client, message);
     struct ipcl_member state = {.name = "execution_state"};
-    if (!future || !receive_verify(client, SOCKET_IOPUB, message))
+    if (!future || !sockets_verify(client, SOCKET_IOPUB, message))
         return;
     if (!is_output_of(client, future, message)) {
-        refuse(client, "it is output for a request that its engine does not have");
+        sockets_refuse(client, "it is output for a request that its engine does not have");
         return;
     }
     if (member_is(&message->msg_type, "status")) {
@@ -397,7 +343,7 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
                    &(struct trace_subject){message->msg_id.data, message->msg_id.size,
                                            ipcl_future_id(future), strlen(ipcl_future_id(future)),
                                            future->engine_id, 0});
-    struct output *output = make_output(client, message, &message->msg_type);
+    struct future_output *output = make_output(client, message, &message->msg_type);
     if (output) {
         emit_output(client, future, output);
         future_add_output(future, output);
@@ -405,196 +351,13 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     }
 }
 
-/* Returns false where it was known to be there: the hub tells a new subscriber of engines that came
- * lately, once more. */
-static bool note_engine(struct ipcl_client *client, int id, const char *uuid, const json_t *info)
+void receive_message(void *self, struct message *message)
 {
-    struct io *io = &client->io;
-    struct known_engine *engine;
-    HASH_FIND_STR(io->engines, uuid, engine);
-    bool is_new = !engine || engine->fail_at_ms;
-    if (!engine) {
-        engine = calloc(1, sizeof(*engine));
-        if (!engine)
-            return false;
-        strcpy(engine->uuid, uuid);
-        HASH_ADD_STR(io->engines, uuid, engine);
-    }
-    engine->id = id;
-    engine->fail_at_ms = 0;
-    client_add_engine(client, id, uuid, info ? json_dumps(info, JSON_COMPACT) : NULL);
-    return is_new;
-}
-
-/* Returns false where it was not known to be there: the hub tells of an engine of the previous
- * controller in its answer and in a notification, and to clients which never knew it. */
-static bool note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
-{
-    struct known_engine *engine;
-    client_remove_engine(client, id, uuid);
-    HASH_FIND_STR(client->io.engines, uuid, engine);
-    if (!engine || engine->fail_at_ms)
-        return false;
-    engine->fail_at_ms = clock_ms() + LAST_REPLIES_MS;
-    free(engine->end);
-    engine->end = end ? strdup(end) : NULL;
-    if (!client->io.next_failure_ms)
-        client->io.next_failure_ms = engine->fail_at_ms;
-    return true;
-}
-
-static void handle_notification(struct ipcl_client *client, struct message *message)
-{
-    if (!receive_verify(client, SOCKET_NOTIFICATION, message))
-        return;
-    json_t *content =
-        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
-    const char *uuid = json_string_value(json_object_get(content, "uuid"));
-    json_int_t id = json_integer_value(json_object_get(content, "id"));
-    struct ipcl_event event = {.msg_type = "",
-                               .parent_id = "",
-                               .content = "",
-                               .metadata = "{}",
-                               .engine_id = (int)id,
-                               .engine_uuid = uuid ? uuid : ""};
-    bool named = uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES && id >= 0 && id <= INT32_MAX;
-    if (named && member_is(&message->msg_type, "registration_notification")) {
-        event.kind = IPCL_EVENT_ENGINE_ADDED;
-        if (note_engine(client, (int)id, uuid, json_object_get(content, "info")))
-            client_emit(client, &event);
-    } else if (named && member_is(&message->msg_type, "unregistration_notification")) {
-        event.kind = IPCL_EVENT_ENGINE_REMOVED;
-        if (note_death(client, (int)id, uuid,
-                       json_string_value(json_object_get(content, "reason"))))
-            client_emit(client, &event);
-    } else if (member_is(&message->msg_type, "shutdown_notification")) {
-        event.kind = IPCL_EVENT_SHUTDOWN;
-        event.engine_id = -1;
-        client_emit(client, &event);
-    }
-    json_decref(content);
-}
-
-void receive_life(struct ipcl_client *client, const json_t *content)
-{
-    unsigned char life[SEAL_LIFE_BYTES];
-    if (client->connection.sealed) {
-        if (seal_read_life(json_string_value(json_object_get(content, "life")), life))
-            return;
-        if (memcmp(life, client->io.life, sizeof(life)) != 0) {
-            json_int_t notified = json_integer_value(json_object_get(content, "notified"));
-            published_begin(&client->io.seals[SOCKET_NOTIFICATION], (uint64_t)notified);
-            published_begin(&client->io.seals[SOCKET_IOPUB], 0);
-        }
-        memcpy(client->io.life, life, sizeof(life));
-    }
-    client->io.held = false;
-    submit_flush(client);
-}
-
-int receive_connection_reply(struct ipcl_client *client, struct message *message,
-                             struct ipcl_error *error)
-{
-    json_t *content =
-        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), error);
-    const char *status = json_string_value(json_object_get(content, "status")), *id;
-    const json_t *infos = json_object_get(content, "engine_info");
-    json_t *uuid;
-    int result = 0;
-    if (!content)
-        return -1;
-    restart_note_hub(client, message);
-    receive_life(client, content);
-    if (!status || strcmp(status, "ok")) {
-        const char *evalue = json_string_value(json_object_get(content, "evalue"));
-        result = ipcl_error_set(error, "the controller of %s refused this client: %s", client->path,
-                                evalue ? evalue : "it gave no reason");
-    }
-    json_object_foreach (json_object_get(content, "engines"), id, uuid) {
-        const char *text = json_string_value(uuid);
-        if (!result && text && *text && strlen(text) < ENGINE_UUID_BYTES)
-            note_engine(client, atoi(id), text, json_object_get(infos, id));
-    }
-    json_decref(content);
-    return result;
-}
-
-/* Those that the hub does not have. It says how engines of the previous controller have ended, or
- * that they may yet come back; where it knows nothing of one, that is gone once all have had time
- * to. */
-static void forget_others(struct ipcl_client *client, const json_t *engines, const json_t *previous,
-                          bool complete)
-{
-    struct known_engine *engine, *next;
-    char id[16];
-    HASH_ITER (hh, client->io.engines, engine, next) {
-        snprintf(id, sizeof(id), "%d", engine->id);
-        const char *uuid = json_string_value(json_object_get(engines, id));
-        const json_t *end = json_object_get(previous, engine->uuid);
-        bool gone = end ? json_is_string(end) : complete;
-        if (engine->fail_at_ms || !gone || (uuid && !strcmp(uuid, engine->uuid)))
-            continue;
-        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_REMOVED,
-                                   .msg_type = "",
-                                   .parent_id = "",
-                                   .content = "",
-                                   .metadata = "{}",
-                                   .engine_id = engine->id,
-                                   .engine_uuid = engine->uuid};
-        note_death(client, engine->id, engine->uuid, json_string_value(end));
-        client_emit(client, &event);
-    }
-}
-
-void receive_engines(struct ipcl_client *client, struct message *message, bool complete)
-{
-    json_t *content =
-        session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
-    json_t *engines = json_object_get(content, "engines"),
-           *infos = json_object_get(content, "engine_info"), *value;
-    const char *id;
-    json_object_foreach (engines, id, value) {
-        const char *uuid = json_string_value(value);
-        struct ipcl_event event = {.kind = IPCL_EVENT_ENGINE_ADDED,
-                                   .msg_type = "",
-                                   .parent_id = "",
-                                   .content = "",
-                                   .metadata = "{}",
-                                   .engine_id = atoi(id),
-                                   .engine_uuid = uuid};
-        if (uuid && *uuid && strlen(uuid) < ENGINE_UUID_BYTES &&
-            note_engine(client, atoi(id), uuid, json_object_get(infos, id)))
-            client_emit(client, &event);
-    }
-    if (json_is_object(engines))
-        forget_others(client, engines, json_object_get(content, "previous"), complete);
-    receive_life(client, content); /* last: what is submitted goes to the engines that are there */
-    json_decref(content);
-}
-
-void receive_everything(struct ipcl_client *client)
-{
-    for (int index = 0; index < SOCKET_COUNT; index++)
-        while (!receive_all(client, index))
-            ;
-}
-
-bool receive_all(struct ipcl_client *client, enum client_socket index)
-{
-    struct message message;
-    bool empty = false;
-    message_init(&message);
-    for (int count = 0; !empty && count < RECEIVE_MAX; count++) {
-        trace_arrived();
-        if (message_recv(&message, client->io.sockets[index], ZMQ_DONTWAIT))
-            empty = errno != EMSGSIZE && errno != ENOMEM;
-        else if (index == SOCKET_IOPUB)
-            handle_iopub(client, &message);
-        else if (index == SOCKET_NOTIFICATION)
-            handle_notification(client, &message);
-        else
-            handle_reply(client, index, &message);
-    }
-    message_close(&message);
-    return empty;
+    const struct client_way *way = self;
+    if (way->index == SOCKET_IOPUB)
+        handle_iopub(way->client, message);
+    else if (way->index == SOCKET_NOTIFICATION)
+        engines_take_notification(way->client, message);
+    else
+        handle_reply(way->client, way->index, message);
 }

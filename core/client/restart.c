@@ -12,7 +12,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "client/client.h"
+#include "client/await_private.h"
+#include "client/engines_private.h"
+#include "client/restart_private.h"
+#include "client/send_private.h"
+#include "client/sockets_private.h"
 
 /* How long engines and replies may take to come back. */
 #define RETURN_MS 12000
@@ -33,7 +37,6 @@ static int send_query(struct ipcl_client *client, const char *msg_type, const ch
                  (introduces ? sockets_introduce(client, &message, NULL)
                              : sockets_sign(client, SOCKET_QUERY, &message, NULL)) ||
                  message_send(&message, client->io.sockets[SOCKET_QUERY]);
-    client->io.used |= 1u << SOCKET_QUERY;
     message_close(&message);
     json_decref(value);
     return status ? -1 : 0;
@@ -59,7 +62,7 @@ void restart_note_hub(struct ipcl_client *client, struct message *message)
 
 void restart_begin(struct ipcl_client *client)
 {
-    struct restart *restart = &client->io.restart;
+    struct client_restart *restart = &client->io.restart;
     restart->number = atomic_load(&client->next_number);
     restart->asked_pending[0] = '\0';
     restart->due_ms = clock_ms() + RETURN_MS;
@@ -82,7 +85,7 @@ static void mark(struct ipcl_client *client, const json_t *list)
 
 static void take_pending(struct ipcl_client *client, struct message *message)
 {
-    struct restart *restart = &client->io.restart;
+    struct client_restart *restart = &client->io.restart;
     json_t *content =
         session_unpack(client->io.session, message_part(message, MESSAGE_CONTENT), NULL);
     const char *key;
@@ -105,7 +108,7 @@ static void take_pending(struct ipcl_client *client, struct message *message)
 
 bool restart_receive(struct ipcl_client *client, struct message *message)
 {
-    struct restart *restart = &client->io.restart;
+    struct client_restart *restart = &client->io.restart;
     struct ipcl_member parent = {.name = "msg_id"};
     char session[SESSION_ID_LENGTH + 1];
     if ((!*restart->asked_engines && !*restart->asked_pending) ||
@@ -124,13 +127,13 @@ bool restart_receive(struct ipcl_client *client, struct message *message)
         log_info("another controller has taken the place of the one of %s", client->path);
         strcpy(restart->hub_session, session);
     }
-    receive_engines(client, message, restart->final);
+    engines_take(client, message, restart->final);
     return true;
 }
 
 static void ask(struct ipcl_client *client, long long now_ms)
 {
-    struct restart *restart = &client->io.restart;
+    struct client_restart *restart = &client->io.restart;
     restart->due_ms = 0;
     if (client->io.lost_since_ms)
         return;
@@ -151,15 +154,15 @@ static void ask(struct ipcl_client *client, long long now_ms)
 
 void restart_tick(struct ipcl_client *client)
 {
-    struct restart *restart = &client->io.restart;
+    struct client_restart *restart = &client->io.restart;
     long long now_ms = restart->due_ms || restart->judge_ms ? clock_ms() : 0;
     if (restart->due_ms && now_ms >= restart->due_ms)
         ask(client, now_ms);
     if (!restart->judge_ms || now_ms < restart->judge_ms)
         return;
     restart->judge_ms = 0;
-    receive_everything(client);
-    await_fail_unknown(client, restart->number,
+    sockets_drain(client);
+    await_fail_unknown(client, restart->number, send_again,
                        "the connection to the controller was lost, and it knows nothing of this "
                        "request any more: submit it again");
 }

@@ -1,7 +1,10 @@
 /* The trace of a program that has clients (base/trace.h): one for all of them. Any thread. */
-#include "client/client.h"
+#include "client/tracing_private.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
+
+#include <ipcluster/client.h>
 
 #include "base/trace.h"
 

@@ -1,5 +1,5 @@
 /* Pickles written and read by hand (the opcodes are those of Python's pickletools). */
-#include "client/value.h"
+#include "client/value_private.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,11 +1,11 @@
 /* Views: what a C program mostly wants to ask of a set of engines, or of the load balancer. */
-#include "client/client.h"
+#include "client/submission_private.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/value.h"
+#include "client/value_private.h"
 
 #define JSON_MODULE "__import__('json')"
 

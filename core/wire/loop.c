@@ -112,12 +112,16 @@ void loop_destroy(struct loop *loop)
     free(loop);
 }
 
-static void add(struct loop *loop, struct source source, int descriptor)
+/* Returns 0, or -1 where the loop has as many as it can. */
+static int add(struct loop *loop, struct source source, int descriptor)
 {
-    if (loop->count == SOURCES_MAX)
-        abort();
+    if (loop->count == SOURCES_MAX) {
+        errno = ENOSPC;
+        return -1;
+    }
     loop->descriptors[loop->count] = (struct pollfd){.fd = descriptor, .events = POLLIN};
     loop->sources[loop->count++] = source;
+    return 0;
 }
 
 /* What happened to a socket before it was added may have taken its signal: it is checked once. */
@@ -127,10 +131,12 @@ static int add_socket(struct loop *loop, struct source source)
     size_t size = sizeof(descriptor);
     if (!source.socket)
         return -1;
-    int status = zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size);
     source.check = true;
-    add(loop, source, descriptor);
-    return status;
+    if (!zmq_getsockopt(source.socket, ZMQ_FD, &descriptor, &size) &&
+        !add(loop, source, descriptor))
+        return 0;
+    loop_keep(loop, source.socket);
+    return -1;
 }
 
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self)
@@ -147,8 +153,7 @@ int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self)
 {
     if (fd < 0)
         return -1;
-    add(loop, (struct source){.ready = ready, .self = self}, fd);
-    return 0;
+    return add(loop, (struct source){.ready = ready, .self = self}, fd);
 }
 
 void loop_remove_fd(struct loop *loop, int fd)
@@ -192,8 +197,11 @@ int loop_keep(struct loop *loop, void *socket)
 {
     if (!socket)
         return -1;
-    if (loop->kept_count == SOURCES_MAX)
-        abort();
+    if (loop->kept_count == SOURCES_MAX) {
+        zmq_close(socket);
+        errno = ENOSPC;
+        return -1;
+    }
     loop->kept[loop->kept_count++] = socket;
     return 0;
 }

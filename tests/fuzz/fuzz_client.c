@@ -13,7 +13,15 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
-#include "client/client.h"
+#include "client/await_private.h"
+#include "client/connect_private.h"
+#include "client/engines_private.h"
+#include "client/fetch_private.h"
+#include "client/receive_private.h"
+#include "client/restart_private.h"
+#include "client/send_private.h"
+#include "client/sockets_private.h"
+#include "client/submission_private.h"
 #include "network.h"
 
 #define FUTURES_MAX 256
@@ -55,11 +63,13 @@ static void act(unsigned what)
         restart_tick(life->client);
         fetch_tick(life->client);
     }
-    submit_flush(life->client);
+    send_submitted(life->client);
 }
 
 static void create(unsigned bits)
 {
+    const struct sockets_handlers handlers = {
+        .message = receive_message, .event = connect_note_event, .woken = send_woken};
     struct ipcl_error error;
     life->client = calloc(1, sizeof(*life->client));
     atomic_init(&life->client->holds, 1);
@@ -77,7 +87,7 @@ static void create(unsigned bits)
     life->client->serial = fuzz_serial(bits);
     life->client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     life->client->io.context = zmq_ctx_new();
-    FUZZ_ASSERT(life->client->wake_fd >= 0 && !sockets_open(life->client, &error));
+    FUZZ_ASSERT(life->client->wake_fd >= 0 && !sockets_open(life->client, &handlers, &error));
     client_set_state(life->client, CLIENT_CONNECTED, NULL);
     client_add_engine(life->client, 0, "e0", NULL);
     client_add_engine(life->client, 1, "e1", NULL);
@@ -92,8 +102,10 @@ static void destroy(void)
     client_set_state(life->client, CLIENT_CLOSED, NULL);
     await_fail_all(&life->client->io, "the client was closed");
     fetch_fail_all(life->client, "the client was closed");
-    submit_drop(life->client, "the client was closed");
+    submission_drop_all(life->client, "the client was closed");
     sockets_close(life->client);
+    engines_release(&life->client->io);
+    send_release(&life->client->io);
     while (life->future_count)
         ipcl_future_release(life->futures[--life->future_count]);
     ipcl_client_release(life->client);
@@ -107,7 +119,7 @@ static void happen(unsigned what, struct fuzz_bytes bytes, struct message *messa
         return;
     }
     network_arrive(bytes);
-    receive_all(life->client, what & 7);
+    loop_drain(life->client->io.loop, life->client->io.sockets[what & 7]);
 }
 
 static void enter(unsigned bits)

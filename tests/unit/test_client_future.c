@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "client/client.h"
+#include "client/await_private.h"
 
 static struct ipcl_future *make(void)
 {
@@ -115,9 +115,9 @@ Test(future, waits_no_longer_than_it_is_told_to)
     ipcl_future_release(future);
 }
 
-static struct output *output(const char *msg_type)
+static struct future_output *output(const char *msg_type)
 {
-    struct output *made = calloc(1, sizeof(*made));
+    struct future_output *made = calloc(1, sizeof(*made));
     made->public.msg_type = msg_type;
     return made;
 }
@@ -165,7 +165,7 @@ Test(future, names_its_engine_when_it_fails)
 
 Test(future, waits_for_output_behind_the_reply_as_long_as_some_comes)
 {
-    static struct io io;
+    static struct client_io io;
     struct ipcl_future *future = make();
     strcpy(future->engine_uuid, "engine");
     await_add(&io, future);

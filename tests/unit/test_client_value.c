@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/value.h"
+#include "client/value_private.h"
 
 static void expect_bytes(struct bytes *bytes, const char *expected, size_t size)
 {

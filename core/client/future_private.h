@@ -1,6 +1,6 @@
 /* Futures: what a request will have resolved to, and the output that it has published so far. */
-#ifndef CLIENT_FUTURE_H
-#define CLIENT_FUTURE_H
+#ifndef CLIENT_FUTURE_PRIVATE_H
+#define CLIENT_FUTURE_PRIVATE_H
 
 #include <jansson.h>
 #include <pthread.h>
@@ -23,16 +23,16 @@ struct parcel {
     size_t buffer_count;
 };
 
-struct outcome {
+struct future_outcome {
     struct ipcl_result result; /* its texts and buffers are behind the struct */
     struct parcel parcel;
     struct ipcl_future *source; /* a hold on whose result the buffers are, or NULL */
 };
 
-struct output {
+struct future_output {
     struct ipcl_output public; /* first: ipcl_future_output() hands out this */
     struct parcel parcel;
-    _Atomic(struct output *) next;
+    _Atomic(struct future_output *) next;
 };
 
 struct callback;
@@ -49,8 +49,8 @@ struct ipcl_future {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     _Atomic(struct callback *) callbacks;
-    _Atomic(struct output *) first_output;
-    struct outcome *outcome; /* freed with the last hold */
+    _Atomic(struct future_output *) first_output;
+    struct future_outcome *outcome; /* freed with the last hold */
     char id[MESSAGE_ID_LENGTH + 1];
     /* in its place: of a broadcast's part, or of the request whose result this fetches; otherwise
      * NULL */
@@ -62,10 +62,10 @@ struct ipcl_future {
     double submitted;
     unsigned forks; /* forks_so_far() when it was made */
     /* The I/O thread's alone: */
-    uint64_t number;             /* its place in the table of what is awaited */
-    struct broadcast *broadcast; /* that it is a part of, or NULL */
+    uint64_t number;                    /* its place in the table of what is awaited */
+    struct client_broadcast *broadcast; /* that it is a part of, or NULL */
     UT_hash_handle hh;
-    struct output *last_output;
+    struct future_output *last_output;
     size_t output_count;
     bool known; /* the controller that has come back has it pending */
     /* the request, to be sent again should a controller lose it; NULL: it cannot be */
@@ -90,23 +90,26 @@ void future_io_hold(struct ipcl_future *future);
 void future_io_release(struct ipcl_future *future);
 /* Resolves with an outcome, which is taken over (NULL: memory was short), and calls what waits for
  * it. I/O thread, once, with a hold. */
-void future_resolve(struct ipcl_future *future, struct outcome *outcome);
+void future_resolve(struct ipcl_future *future, struct future_outcome *outcome);
 /* Takes over `output`. I/O thread. */
-void future_add_output(struct ipcl_future *future, struct output *output);
+void future_add_output(struct ipcl_future *future, struct future_output *output);
 /* No more output is waited for, of which so many messages are missing (-1: that is not known). I/O
  * thread. */
 void future_complete_output(struct ipcl_future *future, long long missing);
 
 /* An outcome without a message: what failed here. NULL where memory is short. */
-struct outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
-                                      const char *text);
+struct future_outcome *outcome_create_failed(const struct ipcl_future *future, const char *ename,
+                                             const char *text);
 /* An outcome of texts, which are copied, and the buffers of `source`'s result. NULL where memory is
  * short. `texts`: header, metadata, content, msg_type, engine_uuid, error. */
-struct outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
-                               const char *const texts[6]);
-void outcome_destroy(struct outcome *outcome); /* takes NULL */
+struct future_outcome *outcome_create(const struct ipcl_result *result, struct ipcl_future *source,
+                                      const char *const texts[6]);
+/* One sentence on what failed: "" where nothing did. */
+void outcome_describe(char *sentence, size_t size, int status, const json_t *content,
+                      int engine_id);
+void outcome_destroy(struct future_outcome *outcome); /* takes NULL */
 /* Output without buffers. NULL where memory is short. */
-struct output *output_create(const char *msg_type, const json_t *content);
-void output_destroy(struct output *output); /* takes NULL */
+struct future_output *output_create(const char *msg_type, const json_t *content);
+void output_destroy(struct future_output *output); /* takes NULL */
 
 #endif

@@ -1,7 +1,7 @@
 /* Values for Python from C: the few pickles (protocol 2 to 5) that apply_request and its reply
  * need. */
-#ifndef CLIENT_VALUE_H
-#define CLIENT_VALUE_H
+#ifndef CLIENT_VALUE_PRIVATE_H
+#define CLIENT_VALUE_PRIVATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,9 @@
+/* The I/O thread. */
+#ifndef CLIENT_IO_PRIVATE_H
+#define CLIENT_IO_PRIVATE_H
+
+#include "client/client_private.h"
+
+void *client_io_main(void *client);
+
+#endif

@@ -1,0 +1,10 @@
+/* What comes from the controller. I/O thread. */
+#ifndef CLIENT_RECEIVE_PRIVATE_H
+#define CLIENT_RECEIVE_PRIVATE_H
+
+#include "client/client_private.h"
+
+/* Handles a message, of the socket of this struct client_way. */
+void receive_message(void *way, struct message *message);
+
+#endif

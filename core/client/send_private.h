@@ -1,0 +1,17 @@
+/* Sending what was submitted. I/O thread. */
+#ifndef CLIENT_SEND_PRIVATE_H
+#define CLIENT_SEND_PRIVATE_H
+
+#include "client/client_private.h"
+
+/* Sends everything that was submitted. */
+void send_submitted(struct ipcl_client *client);
+/* The same for a `client` whose thread was woken. */
+void send_woken(void *client);
+/* Sends a task once more that no controller knows any more, and says that in its metadata. Returns
+ * whether it does: not where it was not kept. */
+bool send_again(struct ipcl_client *client, struct ipcl_future *future);
+/* Forgets what was packed. */
+void send_release(struct client_io *io);
+
+#endif
