@@ -263,7 +263,7 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
-void *io_main(void *argument)
+void *engine_io_main(void *argument)
 {
     struct io io = {.engine = argument};
     struct ipcl_error error;

@@ -115,7 +115,7 @@ struct io {
 
 /* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the
  * process when user code does not return. */
-void *io_main(void *engine);
+void *engine_io_main(void *engine);
 /* Takes nothing new from now on, and stops when what runs and what was asked directly are done, or
  * at this time, or in time to be answered before the batch job ends. */
 void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms);

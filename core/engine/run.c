@@ -169,7 +169,7 @@ static int serve(struct program *program, struct ipcl_error *error)
         return failed(ENGINE_EXIT_FAILED, error);
     capture_start(&engine->capture);
     children_start(&engine->connection);
-    if (pthread_create(&thread, NULL, io_main, engine)) {
+    if (pthread_create(&thread, NULL, engine_io_main, engine)) {
         ipcl_error_set(error, "no thread can be started");
         return failed(ENGINE_EXIT_FAILED, error);
     }

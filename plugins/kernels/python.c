@@ -64,7 +64,7 @@ static int look_up(struct python_kernel *kernel, struct ipcl_error *error)
                           reason.text);
 }
 
-static void destroy(void *self)
+static void kernel_destroy(void *self)
 {
     struct python_kernel *kernel = self;
     if (!kernel)
@@ -102,7 +102,7 @@ static int prepare(struct python_kernel *kernel, struct ipcl_error *error)
     return -1;
 }
 
-static void *create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
+static void *kernel_create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
 {
     if (!Py_IsInitialized || !Py_IsInitialized()) {
         ipcl_error_set(error, "this process is no Python");
@@ -120,7 +120,7 @@ static void *create(const struct ipcl_kernel_services *services, struct ipcl_err
     bool ready = !prepare(kernel, error);
     kernel->state = PyEval_SaveThread();
     if (!ready) {
-        destroy(kernel);
+        kernel_destroy(kernel);
         return NULL;
     }
     return kernel;
@@ -235,14 +235,14 @@ static int clear(void *self, struct ipcl_error *error)
     return finish(kernel, PyObject_CallNoArgs(kernel->clear), error);
 }
 
-static int run(void *self, const char *code, struct ipcl_error *error)
+static int kernel_run(void *self, const char *code, struct ipcl_error *error)
 {
     struct python_kernel *kernel = self;
     PyEval_RestoreThread(kernel->state);
     return finish(kernel, PyObject_CallFunction(kernel->run, "s", code), error);
 }
 
-static int start(void *self, const char *profile_dir, struct ipcl_error *error)
+static int kernel_start(void *self, const char *profile_dir, struct ipcl_error *error)
 {
     struct python_kernel *kernel = self;
     const struct ipcl_kernel_services *services = kernel->services;
@@ -305,18 +305,18 @@ static const char *const requests[] = {
 
 static const struct ipcl_kernel_operations operations = {
     .requests = requests,
-    .create = create,
+    .create = kernel_create,
     .apply = apply,
     .answer = answer,
     .describe = describe,
     .clear = clear,
-    .start = start,
+    .start = kernel_start,
     .run_file = run_file,
-    .run = run,
+    .run = kernel_run,
     .integer = integer,
     .bind_integer = bind_integer,
     .interrupt = python_interrupt,
-    .destroy = destroy,
+    .destroy = kernel_destroy,
     .command = python_command,
 };
 

@@ -58,8 +58,10 @@ static int take_typed(const char *typed, char path[PATH_MAX], struct ipcl_error 
     char here[PATH_MAX] = "";
     if (!in_home && *typed != '/' && !getcwd(here, sizeof(here)))
         return ipcl_error_set(error, "the current folder cannot be read: %s", strerror(errno));
-    snprintf(path, PATH_MAX, "%s%s%s", in_home ? home : here, *here ? "/" : "",
-             in_home ? typed + 1 : typed);
+    int size = snprintf(path, PATH_MAX, "%s%s%s", in_home ? home : here, *here ? "/" : "",
+                        in_home ? typed + 1 : typed);
+    if (size >= PATH_MAX)
+        return ipcl_error_set(error, "the path %.200s... of --python is too long", typed);
     if (is_program(path))
         return 0;
     return ipcl_error_set(error,

@@ -42,8 +42,8 @@ void ssh_set_destroy(void *self)
     free(set);
 }
 
-static void *create(const struct ipcl_launcher_services *services, const char *class_name,
-                    struct ipcl_error *error)
+static void *set_create(const struct ipcl_launcher_services *services, const char *class_name,
+                        struct ipcl_error *error)
 {
     struct ssh_set *set = calloc(1, sizeof(*set));
     if (!set) {
@@ -67,22 +67,22 @@ static void *create(const struct ipcl_launcher_services *services, const char *c
 
 void *ssh_set_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
-    return create(services, SSH_SET_CLASS, error);
+    return set_create(services, SSH_SET_CLASS, error);
 }
 
 void *ssh_one_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
-    return create(services, SSH_ONE_CLASS, error);
+    return set_create(services, SSH_ONE_CLASS, error);
 }
 
 void *ssh_proxy_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
-    return create(services, SSH_PROXY_CLASS, error);
+    return set_create(services, SSH_PROXY_CLASS, error);
 }
 
 void *ssh_controller_create(const struct ipcl_launcher_services *services, struct ipcl_error *error)
 {
-    struct ssh_set *set = create(services, SSH_CONTROLLER_CLASS, error);
+    struct ssh_set *set = set_create(services, SSH_CONTROLLER_CLASS, error);
     if (set)
         set->controller = true;
     return set;

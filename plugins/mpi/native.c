@@ -27,7 +27,7 @@ static int keep_others_out(const struct ipcl_mpi_services *services, struct ipcl
                : 0;
 }
 
-static void *create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
+static void *native_create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
 {
     int initialised = 0, provided = 0;
     if (keep_others_out(services, error))
@@ -66,7 +66,7 @@ static int size(void *self)
     return ((struct native *)self)->size;
 }
 
-static void destroy(void *self)
+static void native_destroy(void *self)
 {
     struct native *native = self;
     int finalised = 0;
@@ -78,7 +78,7 @@ static void destroy(void *self)
     free(native);
 }
 
-static const struct ipcl_mpi_operations operations = {create, rank, size, destroy};
+static const struct ipcl_mpi_operations operations = {native_create, rank, size, native_destroy};
 
 extern const struct ipcl_plugin ipcl_plugin;
 IPCL_EXPORT const struct ipcl_plugin ipcl_plugin = {

@@ -9,7 +9,7 @@ struct world {
     int64_t size;
 };
 
-static void *create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
+static void *package_create(const struct ipcl_mpi_services *services, struct ipcl_error *error)
 {
     struct ipcl_error reason;
     void *host = services->base.host;
@@ -45,4 +45,4 @@ static int size(void *self)
     return (int)((struct world *)self)->size;
 }
 
-const struct ipcl_mpi_operations package_operations = {create, rank, size, free};
+const struct ipcl_mpi_operations package_operations = {package_create, rank, size, free};

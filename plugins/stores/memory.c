@@ -341,7 +341,7 @@ static int64_t drop(void *self, const json_t *query, struct ipcl_error *error)
     return drop_some(self, query, &place, SIZE_MAX, error);
 }
 
-static void destroy(void *self)
+static void memory_destroy(void *self)
 {
     struct store *store = self;
     if (!store)
@@ -351,8 +351,8 @@ static void destroy(void *self)
     free(store);
 }
 
-static void *create(const struct ipcl_services *services, const char *folder,
-                    const char *cluster_id, struct ipcl_error *error)
+static void *memory_create(const struct ipcl_services *services, const char *folder,
+                           const char *cluster_id, struct ipcl_error *error)
 {
     int64_t count = services->option_int(services->host, "DictDB", "record_limit");
     int64_t bytes = services->option_int(services->host, "DictDB", "size_limit");
@@ -388,11 +388,11 @@ static const struct ipcl_option_table tables[] = {
     {"DictDB", options, sizeof(options) / sizeof(*options)}};
 
 static const struct ipcl_store_operations operations = {
-    .create = create,
+    .create = memory_create,
     .put = put,
     .find = find,
     .drop = drop,
-    .destroy = destroy,
+    .destroy = memory_destroy,
     .drop_some = drop_some,
 };
 

@@ -60,7 +60,7 @@ sqlite3_stmt *sqlite_with(struct store *store, enum sqlite_statement which, int 
 }
 
 /* Runs a statement that gives nothing back, or one row that is not looked at. Returns 0 or -1. */
-static int run(sqlite3_stmt *statement)
+static int statement_run(sqlite3_stmt *statement)
 {
     int status = sqlite3_step(statement);
     sqlite3_reset(statement);
@@ -69,7 +69,7 @@ static int run(sqlite3_stmt *statement)
 
 static int begin(struct store *store)
 {
-    if (!store->changing && run(sqlite_with(store, BEGIN, 0, 0, 0)))
+    if (!store->changing && statement_run(sqlite_with(store, BEGIN, 0, 0, 0)))
         return -1;
     store->changing = true;
     return 0;
@@ -79,7 +79,7 @@ static int begin(struct store *store)
 static void roll_back(struct store *store)
 {
     if (!sqlite3_get_autocommit(store->db))
-        run(sqlite_with(store, ROLLBACK, 0, 0, 0));
+        statement_run(sqlite_with(store, ROLLBACK, 0, 0, 0));
     store->changing = false;
     store->lost += store->changes;
     store->changes = 0;
@@ -199,8 +199,8 @@ static int put_buffers(struct store *store, int64_t id, bool added, int64_t resu
         sqlite3_stmt *weigh = sqlite_with(store, WEIGH_BUFFERS, 2, id, result);
         int64_t before = sqlite3_step(weigh) == SQLITE_ROW ? sqlite3_column_int64(weigh, 0) : 0;
         sqlite3_reset(weigh);
-        if (run(sqlite_with(store, DROP_RESULT_OR_NOT, 2, id, result)) ||
-            (before && run(sqlite_with(store, LIGHTEN, 2, id, before))))
+        if (statement_run(sqlite_with(store, DROP_RESULT_OR_NOT, 2, id, result)) ||
+            (before && statement_run(sqlite_with(store, LIGHTEN, 2, id, before))))
             return -1;
         store->totals.bytes -= before;
     }
@@ -208,7 +208,7 @@ static int put_buffers(struct store *store, int64_t id, bool added, int64_t resu
         sqlite3_stmt *statement = sqlite_with(store, ADD_BUFFER, 2, id, result);
         sqlite3_bind_blob64(statement, 3, buffers[i].size ? buffers[i].data : "", buffers[i].size,
                             SQLITE_STATIC);
-        int status = run(statement);
+        int status = statement_run(statement);
         sqlite3_bind_null(statement, 3);
         if (status)
             return -1;
@@ -223,7 +223,7 @@ static int put_output(struct store *store, int64_t id, int64_t stream, const jso
     sqlite3_stmt *statement = sqlite_with(store, ADD_OUTPUT, 2, id, stream);
     sqlite3_bind_text(statement, 3, json_string_value(text), (int)json_string_length(text),
                       SQLITE_STATIC);
-    int status = run(statement);
+    int status = statement_run(statement);
     sqlite3_bind_null(statement, 3);
     return status;
 }
@@ -277,9 +277,9 @@ static int put(void *self, const char *msg_id, const struct ipcl_record *record,
 /* Deletes a record that weighs so much. Returns 0 or -1. */
 static int delete_record(struct store *store, int64_t id, int64_t bytes)
 {
-    if (run(sqlite_with(store, DROP, 1, id, 0)) ||
-        run(sqlite_with(store, DROP_BUFFERS, 1, id, 0)) ||
-        run(sqlite_with(store, DROP_OUTPUT, 1, id, 0)))
+    if (statement_run(sqlite_with(store, DROP, 1, id, 0)) ||
+        statement_run(sqlite_with(store, DROP_BUFFERS, 1, id, 0)) ||
+        statement_run(sqlite_with(store, DROP_OUTPUT, 1, id, 0)))
         return -1;
     store->totals.records--;
     store->totals.bytes -= bytes;
@@ -367,8 +367,9 @@ static int64_t commit(void *self, struct ipcl_error *error)
     ipcl_error_set(error, "%s: what was not committed is lost", store->path);
     if (store->changing) {
         if (cull(store) ||
-            run(sqlite_with(store, SAVE_TOTALS, 2, store->totals.records, store->totals.bytes)) ||
-            run(sqlite_with(store, COMMIT, 0, 0, 0))) {
+            statement_run(
+                sqlite_with(store, SAVE_TOTALS, 2, store->totals.records, store->totals.bytes)) ||
+            statement_run(sqlite_with(store, COMMIT, 0, 0, 0))) {
             sqlite_fail(store, error, "records cannot be committed");
             roll_back(store);
         } else {
@@ -410,15 +411,15 @@ static bool tidy(void *self)
     return false;
 }
 
-static void destroy(void *self)
+static void sqlite_destroy(void *self)
 {
     if (self)
         sqlite_close(self);
     free(self);
 }
 
-static void *create(const struct ipcl_services *services, const char *folder,
-                    const char *cluster_id, struct ipcl_error *error)
+static void *sqlite_create(const struct ipcl_services *services, const char *folder,
+                           const char *cluster_id, struct ipcl_error *error)
 {
     struct store *store = calloc(1, sizeof(*store));
     char text[PATH_MAX + 64];
@@ -436,7 +437,7 @@ static void *create(const struct ipcl_services *services, const char *folder,
         services->log(services->host, IPCL_LOG_INFO, text);
         return store;
     }
-    destroy(store);
+    sqlite_destroy(store);
     return NULL;
 }
 
@@ -463,12 +464,12 @@ static const struct ipcl_option_table tables[] = {
     {"SQLiteDB", options, sizeof(options) / sizeof(*options)}};
 
 static const struct ipcl_store_operations operations = {
-    .create = create,
+    .create = sqlite_create,
     .put = put,
     .find = sqlite_find,
     .drop = drop,
     .commit = commit,
-    .destroy = destroy,
+    .destroy = sqlite_destroy,
     .tidy = tidy,
     .drop_some = drop_some,
     .begin = sqlite_begin,

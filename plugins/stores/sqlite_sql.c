@@ -74,7 +74,7 @@ sqlite3_stmt *sql_prepare(sqlite3 *db, const char *table, const char *text)
     return statement;
 }
 
-static int run(sqlite3 *db, const char *table, const char *text)
+static int sql_run(sqlite3 *db, const char *table, const char *text)
 {
     sqlite3_stmt *statement = sql_prepare(db, table, text);
     int status = statement ? sqlite3_step(statement) : SQLITE_ERROR;
@@ -126,12 +126,12 @@ int sql_create(sqlite3 *db, const char *table)
         "CREATE TABLE IF NOT EXISTS @-controller (session INTEGER NOT NULL)",
         "INSERT INTO @-totals SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM @-totals )",
     };
-    if (run(db, table, create_records))
+    if (sql_run(db, table, create_records))
         return -1;
     if (!has_our_shape(db, table))
         return 0;
     for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
-        if (run(db, table, statements[i]))
+        if (sql_run(db, table, statements[i]))
             return -1;
     return 1;
 }
