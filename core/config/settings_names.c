@@ -1,5 +1,5 @@
-/* The names of things in settings: classes and their line of inheritance, environment variables, and
- * lists of words. */
+/* The names of things in settings: classes and their line of inheritance, environment variables,
+ * and lists of words. */
 #include <ctype.h>
 #include <string.h>
 

@@ -151,8 +151,8 @@ bool batch_read_ends(struct batch_job *job);
 /* What is in the file now is of an earlier run of the job. */
 void batch_pass_ends(struct batch_job *job);
 
-/* batch_poll.c: looks after a job from now on: soon, and then less and less often. Also for one that is looked
- * after already, where something has changed. */
+/* batch_poll.c: looks after a job from now on: soon, and then less and less often. Also for one
+ * that is looked after already, where something has changed. */
 void batch_watch(struct batch_job *job);
 /* It may be about to end: looks at once, and then less and less often. */
 void batch_watch_closely(struct batch_job *job);

@@ -69,7 +69,8 @@ static json_t *write_request(const struct cluster *cluster, char **argv, struct 
 {
     char label[ENGINE_SET_BYTES];
     snprintf(label, sizeof(label), "%lld-%d", (long long)time(NULL), (int)getpid());
-    /* A Python that is named from the folder where that was typed, which may not be the work folder. */
+    /* A Python that is named from the folder where that was typed, which may not be the work
+     * folder. */
     json_t *request = json_pack(
         "{s:s s:o s:s s:o*}", "request", "engines", "argv", workplace_write_list(argv), "label",
         label, "python", json_bytes(settings_string(cluster->settings, "Cluster", "python")));

@@ -40,14 +40,14 @@ struct slots {
     struct engine_slot *list;
     struct engine_slot *by_uuid;
     unsigned returns_max; /* how often each comes back */
-    unsigned well, badly; /* ended copies of which it is not known yet whose they were */
-    unsigned lost;        /* so many of these are not counted any more: their places go */
-    long long ended_ms;   /* when the last of these did */
-    unsigned waiting;     /* copies that wait once more, of which it is likewise not known */
+    unsigned well, badly; /* ended copies whose places are not known yet */
+    unsigned lost;        /* how many of these lose their places, as nobody counts on them */
+    long long ended_ms;   /* when the last of these ended */
+    unsigned waiting;     /* copies that wait once more, whose places are not known either */
     long long waiting_ms; /* when the last of these began to */
     unsigned starts;
     unsigned long arrivals; /* of engines, ever */
-    unsigned surplus;       /* so many too many: one that ends is no more */
+    unsigned surplus;       /* places too many: an engine that ends leaves none behind */
 };
 
 /* So many copies are being started. Returns 0, or -1 where memory is short. */

@@ -110,7 +110,8 @@ static bool adapts(const struct engine_set *set)
     return set->elastic.on && set->phase == SET_UP;
 }
 
-/* Where all have died of themselves, and nobody had asked anything of any, more of them would. */
+/* Where all engines have died by themselves before anybody asked anything of them, further ones
+ * would die, too. */
 bool supervisor_may_grow(const struct engine_set *set)
 {
     return adapts(set) && (set->job.count == 0 || hub_watch_worked(set->job.supervisor->hub));
@@ -283,10 +284,10 @@ static void give_bounds_up(struct engine_set *set)
         set->saved->name);
 }
 
-/* Where tasks wait, no more go than are left over by what is wanted: one that has nothing to do
- * then has it for a moment, or cannot serve those, and another would be started in its place. Until
- * a controller has its predecessor's engines back, or has given them up, it knows neither what they
- * do nor whether more are needed. */
+/* While tasks wait, only engines beyond the wanted number end: an engine without work is then idle
+ * for a moment, or cannot serve these tasks, and another would be started in its place. Until the
+ * engines of the previous controller are back, or given up, the hub knows neither what they do nor
+ * whether more are needed. */
 static void adapt_sets(struct supervisor *supervisor, const struct hub_work *work)
 {
     bool known = work->awaited == 0;

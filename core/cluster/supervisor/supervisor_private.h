@@ -62,8 +62,8 @@ struct elastic {
     long long next_ms;      /* when it may grow again, */
     unsigned pause_ms;      /* and how long after the last time that was */
     unsigned long arrivals; /* of engines, when it last grew */
-    long long wanted_ms;    /* when more than it has was wanted last */
-    unsigned kept;          /* engines that are too many and stay, of which it was told */
+    long long wanted_ms;    /* when more engines than it has were last wanted */
+    unsigned kept;          /* engines too many that stay, as the user was told last */
 };
 
 /* A set of engines: that of the start, whose failure ends all, or one that has joined since. */
@@ -83,11 +83,11 @@ struct engine_set {
     long long left_ms;   /* when one of these was last seen to have gone; 0: none has */
     unsigned minimum;    /* with so many registered engines, or all, its start is done */
     unsigned arrived; /* the most of those that were started that have been registered at a time */
-    bool late;        /* some are, and that has been said */
+    bool late;        /* some are missing, and that has been said */
     struct slots slots;
     struct elastic elastic;
-    unsigned barren;                 /* so often in a row all have died before any had registered */
-    unsigned long arrivals;          /* how many had registered at the last of these times */
+    unsigned barren; /* starts in a row of which all engines died before one had registered */
+    unsigned long arrivals; /* engines that had ever registered at the last of these starts */
     char refusal[IPCL_ERROR_BYTES];  /* the controller's of an engine, that was said */
     char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
     int exit_code;
@@ -189,8 +189,8 @@ int supervisor_start_job(struct supervisor *supervisor, struct supervised_job *j
  * set where it cannot be taken over though some of it may run. */
 int supervisor_adopt(struct supervisor *supervisor, struct supervised_job *job,
                      struct ipcl_error *error);
-/* Shows the last lines of a copy's output; `ended`: it has ended, and its last words may be on their
- * way. */
+/* Shows the last lines of a copy's output; `ended`: it has ended, and its last words may be on
+ * their way. */
 void supervisor_show_tail(const struct supervised_job *job, unsigned index, bool ended);
 /* How long it may take until a job has ended; then it is killed. */
 unsigned supervisor_stopping_ms(const struct supervised_job *job);

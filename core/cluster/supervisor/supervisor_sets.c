@@ -104,8 +104,8 @@ void supervisor_give_up(struct engine_set *set, int exit_code)
 
 /* Starting */
 
-/* The first of its engines whose output is not that of one that has registered. Where each has a
- * file of its own, it is named for the process. */
+/* The first of its engines that has not registered, as far as output files tell: where each engine
+ * has a file of its own, it is named for the process. */
 static unsigned find_missing(const struct engine_set *set)
 {
     const struct supervised_job *job = &set->job;
@@ -149,9 +149,9 @@ static void engines_late(struct engine_set *set, long long seconds)
         supervisor_give_up(set, EXIT_ENGINES_FAILED);
 }
 
-/* How many of its engines are registered. Not all name it: ipyparallel's name none, and those of an
- * ipcluster that its launcher has started name another. So what has come since and is of none of
- * our sets counts. */
+/* How many of its engines are registered. Not every engine names its set: ipyparallel's name none,
+ * and engines of an ipcluster that the launcher has started name a set of that ipcluster. So all
+ * engines count that have come since and are of no other set of ours. */
 static unsigned registered(const struct engine_set *set)
 {
     const struct supervisor *supervisor = set->job.supervisor;

@@ -1,5 +1,5 @@
-/* The connection to the hub of a controller: a DEALER for queries, a DEALER for control messages and
- * a SUB for the hub's notifications, and what seals and verifies their messages. */
+/* The connection to the hub of a controller: a DEALER for queries, a DEALER for control messages
+ * and a SUB for the hub's notifications, and what seals and verifies their messages. */
 #include "cluster/watch/hub_link.h"
 
 #include <string.h>

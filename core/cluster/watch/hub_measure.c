@@ -6,8 +6,8 @@
 
 /* What was seen counts half as much when so much time has passed since. */
 #define HALF_S 20.0
-/* So many answers without it mean that the hub does not know it: the first may have been asked for
- * before it was wanted. */
+/* So many answers without it mean that the hub does not measure work: the first may be to a request
+ * that did not ask for it. */
 #define MUTE_MAX 4
 /* For a task where none has been seen at work yet. */
 #define UNSEEN_S 0.5
