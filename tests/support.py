@@ -255,7 +255,9 @@ class Sandbox:
         env = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("OMPI_", "PMIX_", "PRTE_", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD"))
+            if not key.startswith(
+                ("OMPI_", "PMIX_", "PRTE_", "LINES", "COLUMNS", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD")
+            )
         }
         env.update(
             {

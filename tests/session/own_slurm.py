@@ -42,13 +42,16 @@ class Slurm:
             subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
 
     def command(self, *words, check=True):
-        return subprocess.run(
-            words,
-            env={**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env},
-            check=check,
-            capture_output=True,
-            text=True,
-        ).stdout
+        env = {**os.environ, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", **self.env}
+
+        def ask():
+            done = subprocess.run(words, env=env, capture_output=True, text=True)
+            return None if "Resource temporarily unavailable" in done.stderr else done
+
+        done = wait_until(ask, what=f"Slurm has time for {' '.join(words)}", interval=0.5)
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def states(self, name="ipengine"):
         """{job id: state} of the jobs whose name begins so, also those that ended a while ago."""

@@ -41,7 +41,7 @@ class Pbs:
             (programs / program.name).symlink_to(program)
         for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun", "salloc"):
             (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin"))
-        perl = [folder / "share/perl5", *(folder / "lib").glob("*/perl5/*")]
+        perl = [folder / "share/perl5", *(folder / "lib").glob("*/perl*/*")]
         self.env = {
             **dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0])),
             "PERL5LIB": ":".join(map(str, perl)),
