@@ -7,7 +7,7 @@
  * longer. */
 #define ENDING_RUNNING_MS 2000
 #define ENDING_QUIT_MS    5000
-/* For those who wait until it has ended, before they kill it. */
+/* How long whoever kills it waits for its end before that. */
 #define ENDING_AWAITED_MS (ENDING_RUNNING_MS + ENDING_QUIT_MS + 1000)
 
 #endif

@@ -1,5 +1,4 @@
-/* What path_write_file() leaves where the process is killed: a file beside the one that it would
- * have become. */
+/* What path_write_file() leaves where the process is killed: a file under another name. */
 #ifndef BASE_LEFTOVERS_H
 #define BASE_LEFTOVERS_H
 

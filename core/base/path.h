@@ -24,7 +24,7 @@ struct path_mark {
     struct timespec written;
 };
 void path_note(const char *path, struct path_mark *mark);
-/* Whether a file lies there, not empty, that is another than the one that was noted, or was written
+/* Whether a file lies there, not empty, that is another than the noted file, or was written
  * since. */
 bool path_is_new(const char *path, const struct path_mark *before);
 /* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */

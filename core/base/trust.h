@@ -1,5 +1,5 @@
 /* Whom to trust: files and folders are opened only where nobody but root and this user can change
- * them, as sshd does with the files of a user's that say who may come in. */
+ * them, as sshd does with the files that say which keys may log in. */
 #ifndef BASE_TRUST_H
 #define BASE_TRUST_H
 

@@ -50,7 +50,7 @@ void client_set_state(struct ipcl_client *client, enum client_state state,
     if (error && !*client->error.text)
         client->error = *error;
     if (state == CLIENT_CLOSED)
-        atomic_store(&client->closing, true); /* with the reason, for who sees it */
+        atomic_store(&client->closing, true); /* with the reason, for whoever sees it */
     pthread_cond_broadcast(&client->changed);
     pthread_mutex_unlock(&client->lock);
 }

@@ -162,7 +162,7 @@ static void wait_to_ask(struct fetch *fetch)
         fail(fetch, "ConnectionError", "the client was closed");
 }
 
-/* In the I/O thread, or in the one that asked. */
+/* In the I/O thread, or in the thread that asked. */
 static void answered(void *context, struct ipcl_future *answer)
 {
     struct fetch *fetch = context;

@@ -73,7 +73,7 @@ struct ipcl_future *future_create(enum ipcl_channel channel)
 static void parcel_release(struct parcel *parcel)
 {
     for (size_t i = 0; i < parcel->buffer_count; i++)
-        zmq_msg_close(&parcel->frames[i]);
+        zmq_msg_close(&parcel->memory[i]);
 }
 
 void outcome_destroy(struct future_outcome *outcome)
@@ -155,8 +155,8 @@ const struct ipcl_result *ipcl_future_result(const struct ipcl_future *future)
     return ipcl_future_ready(future) ? &future->outcome->result : NULL;
 }
 
-/* Who changes a future stores first and looks for waiters then; who waits counts itself first and
- * looks at the future then. One of the two sees the other. */
+/* The thread that changes a future stores first, and then looks for waiters. A thread that waits
+ * counts itself first, and then looks at the future. One of the two sees the other. */
 static void wake_waiters(struct ipcl_future *future)
 {
     if (!atomic_load(&future->waiters))

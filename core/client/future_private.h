@@ -18,7 +18,7 @@
 
 /* A received message's texts and buffers in one allocation. */
 struct parcel {
-    zmq_msg_t *frames; /* the buffers' memory */
+    zmq_msg_t *memory; /* of the buffers */
     struct ipcl_buffer *buffers;
     size_t buffer_count;
 };

@@ -27,8 +27,8 @@
  * been started has none yet. */
 #define ALONE_MS 5000
 
-/* Says once, until an engine comes, that nobody is there who could run what waits. That is no
- * error: engines may come. */
+/* Says once, until an engine comes, that there is none that could run what waits. That is no error:
+ * engines may come. */
 static void check_alone(struct ipcl_client *client)
 {
     struct client_io *io = &client->io;

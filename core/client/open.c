@@ -49,8 +49,8 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options,
     return client;
 }
 
-/* Waits until there is a file that is not the one of `before`. Returns false where there is none
- * until then, or it was interrupted. */
+/* Waits until there is a file, and it is another than `before`. Returns false where there is none
+ * until the deadline, or it was interrupted. */
 static bool wait_for_file(const char *path, const struct path_mark *before, long long deadline,
                           bool (*interrupted)(void *context), void *context)
 {

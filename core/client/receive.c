@@ -63,14 +63,14 @@ static void *parcel_create(size_t head, struct message *message, size_t text_byt
         return NULL;
     memset(block, 0, head);
     struct parcel *parcel = (struct parcel *)(block + parcel_offset);
-    parcel->frames = (zmq_msg_t *)(block + head);
-    parcel->buffers = (struct ipcl_buffer *)(parcel->frames + count);
+    parcel->memory = (zmq_msg_t *)(block + head);
+    parcel->buffers = (struct ipcl_buffer *)(parcel->memory + count);
     parcel->buffer_count = count;
     for (size_t i = 0; i < count; i++) {
-        zmq_msg_init(&parcel->frames[i]);
-        zmq_msg_move(&parcel->frames[i], message_buffer(message, i));
-        parcel->buffers[i] = (struct ipcl_buffer){.data = zmq_msg_data(&parcel->frames[i]),
-                                                  .size = zmq_msg_size(&parcel->frames[i])};
+        zmq_msg_init(&parcel->memory[i]);
+        zmq_msg_move(&parcel->memory[i], message_buffer(message, i));
+        parcel->buffers[i] = (struct ipcl_buffer){.data = zmq_msg_data(&parcel->memory[i]),
+                                                  .size = zmq_msg_size(&parcel->memory[i])};
     }
     *text_at = (char *)(parcel->buffers + count);
     return block;
@@ -301,9 +301,9 @@ static const char *holder_of(const struct ipcl_future *future)
                                                     : future->engine_uuid;
 }
 
-/* Whether output comes from the engine that has the request: its metadata says who has published
- * it, or where these are another's programs that do not say it, its topic. The controller has
- * checked both. */
+/* Whether output comes from the engine that has the request. Its metadata names the engine that has
+ * published it; ipyparallel's engines do not say it there, and then its topic does. The controller
+ * has checked both. */
 static bool is_output_of(struct ipcl_client *client, const struct ipcl_future *future,
                          struct message *message)
 {

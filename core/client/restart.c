@@ -5,7 +5,7 @@
  * when they register again. So we ask twice: at once whether it is the same, and once engines have
  * had time to come back, which engines it has and which requests are pending (ipyparallel's
  * connection_request and queue_request). Our controllers say by themselves, in their answer or when
- * it comes about, which engines of the previous one have ended, and how. What is not pending and
+ * it comes about, which engines of the previous controller have ended, and how. What is not pending and
  * was not answered is lost, with its answer or before it ran. A task is sent again, and the
  * controller says whether it may run (again); anything else fails with a sentence, and does not
  * stay pending for ever. */
@@ -124,7 +124,7 @@ bool restart_receive(struct ipcl_client *client, struct message *message)
     restart->asked_engines[0] = '\0';
     read_hub_session(client, message, session);
     if (strcmp(session, restart->hub_session)) {
-        log_info("another controller has taken the place of the one of %s", client->path);
+        log_info("another controller has taken the place of the previous one of %s", client->path);
         strcpy(restart->hub_session, session);
     }
     engines_take(client, message, restart->final);

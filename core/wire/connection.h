@@ -27,7 +27,7 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 struct connection {
     /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */
     char interface[CONNECTION_TEXT_BYTES];
-    /* the controller's host, for who connects from elsewhere */
+    /* the controller's host, for whoever connects from elsewhere */
     char location[CONNECTION_TEXT_BYTES];
     char ssh[CONNECTION_TEXT_BYTES]; /* [user@]host[:port] to tunnel through; "" for none */
     char key[CONNECTION_TEXT_BYTES]; /* HMAC key; "" for unsigned messages */
@@ -93,7 +93,7 @@ size_t connection_hosts(const struct connection *connection,
                         const char *hosts[CONNECTION_ADDRESSES_MAX + 1]);
 /* Whether this machine has the address. */
 bool connection_is_own_address(const char *address);
-/* For who gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine
+/* For whoever gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine
  * does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
 /* Whether what is sent does not leave the controller's machine: it listens on loopback or on local

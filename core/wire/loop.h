@@ -2,7 +2,7 @@
  * in batches, and ends when main says so.
  *
  * Functions send on the loop's sockets with message_send() and message_send_to(), which tell the
- * loop; who uses zmq_send() itself on a socket that the loop reads calls loop_sent(). */
+ * loop. Whoever uses zmq_send() on a socket that the loop reads calls loop_sent(). */
 #ifndef WIRE_LOOP_H
 #define WIRE_LOOP_H
 

@@ -1,7 +1,7 @@
 /* Poly1305 (RFC 8439, 2.5): a tag over bytes, at the speed of memory. For whoever knows neither the
  * key nor any tag, two different texts of L bytes have the same with a chance of 8 * ceil(L / 16) /
- * 2^106 (Bernstein, "The Poly1305-AES message-authentication code", 2005). Who sees tags that one
- * key has made can compute it: so they are hidden by what they go into (seal.h). */
+ * 2^106 (Bernstein, "The Poly1305-AES message-authentication code", 2005). Whoever sees tags that
+ * one key has made can compute it: so they are hidden by what they go into (seal.h). */
 #ifndef WIRE_POLY_H
 #define WIRE_POLY_H
 

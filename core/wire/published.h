@@ -4,8 +4,8 @@
  *     [topic] seal "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
  *
  * where other clients look at nothing. Ours take only what is sealed, for the life of the
- * controller that they are connected to. Of the two ends of such a seal the publisher's is the one
- * that is bound to a life, and a client's the one that knows it. */
+ * controller that they are connected to. The publisher's end of such a seal is bound
+ * to a life; a client's end knows it. */
 #ifndef WIRE_PUBLISHED_H
 #define WIRE_PUBLISHED_H
 

@@ -15,7 +15,8 @@
 
 #define SIGNED_PARTS     4
 #define PROTOCOL_VERSION "5.3" /* the Jupyter messaging document */
-/* A session has a handful of message types; but who answers requests takes the types from these. */
+/* A session has a handful of message types; but replies take their types from requests, of which a
+ * peer can send any. */
 #define TEMPLATES_MAX 64
 
 /* A header of one message type, packed once: identifier and date have fixed lengths, so a new
@@ -312,6 +313,7 @@ static struct header_template *make_template(struct session *session, const char
             msg_type);
         goto failed;
     }
+    services_expect(error, "the serializer could not pack a header");
     template->packed = session->serial->pack(header, &template->size, error);
     if (!template->packed)
         goto failed;
@@ -341,6 +343,11 @@ static struct header_template *find_template(struct session *session, const char
     return template ? template : make_template(session, msg_type, error);
 }
 
+static int append(struct message *message, const char *bytes, size_t size, struct ipcl_error *error)
+{
+    return message_append(message, bytes, size) ? ipcl_error_set(error, "out of memory") : 0;
+}
+
 static int append_header(struct session *session, struct message *message,
                          const struct session_parts *parts, char *msg_id, struct ipcl_error *error)
 {
@@ -357,20 +364,21 @@ static int append_header(struct session *session, struct message *message,
     memcpy(template->packed + template->date_offset, date, date_length);
     if (msg_id)
         memcpy(msg_id, id, sizeof(id));
-    return message_append(message, template->packed, template->size);
+    return append(message, template->packed, template->size, error);
 }
 
 static int append_packed(struct session *session, struct message *message, const json_t *value,
                          const char *packed, size_t size, struct ipcl_error *error)
 {
     if (packed)
-        return message_append(message, packed, size);
+        return append(message, packed, size, error);
     if (!value)
-        return message_append(message, session->empty, session->empty_size);
+        return append(message, session->empty, session->empty_size, error);
+    services_expect(error, "the serializer could not pack a part of a message");
     char *bytes = session->serial->pack(value, &size, error);
     if (!bytes)
         return -1;
-    int status = message_append(message, bytes, size);
+    int status = append(message, bytes, size, error);
     free(bytes);
     return status;
 }
@@ -379,9 +387,9 @@ int session_build(struct session *session, struct message *message,
                   const struct session_parts *parts, char msg_id[MESSAGE_ID_LENGTH + 1],
                   struct ipcl_error *error)
 {
-    ipcl_error_set(error, "out of memory");
-    if (message_append_delimiter(message) || message_append(message, "", 0) ||
-        append_header(session, message, parts, msg_id, error) ||
+    if (message_append_delimiter(message) || message_append(message, "", 0))
+        return ipcl_error_set(error, "out of memory");
+    if (append_header(session, message, parts, msg_id, error) ||
         append_packed(session, message, NULL, parts->parent, parts->parent_size, error) ||
         append_packed(session, message, parts->metadata, parts->packed_metadata,
                       parts->packed_metadata_size, error) ||

@@ -28,7 +28,7 @@ int curve_generate(struct curve *curve, struct ipcl_error *error);
  * both ends of a cluster that ends at once. */
 #define SOCKET_LINGER_MS_MIN 100
 
-/* How long who connects may take until it has proved who it is. */
+/* How long a peer that connects may take until it has proved that it may. */
 #define SOCKET_HANDSHAKE_MS 5000
 /* The largest frame that a subscriber may send: a topic, or INITIATE of CurveZMQ, which has 257
  * bytes and what the peer says of itself. libzmq keeps a topic in up to 67 times its size, and
@@ -66,7 +66,7 @@ struct socket_options {
  * over. */
 void *socket_create(void *context, const struct socket_options *options, struct ipcl_error *error);
 /* For a socket that many connect to, before it is bound: notices peers whose host is gone, has room
- * for a thousand at once, and does not wait for those who are silent. Returns 0 or -1 with `error`
+ * for a thousand at once, and does not wait for peers that are silent. Returns 0 or -1 with `error`
  * set. */
 int socket_set_up_listening(void *socket, struct ipcl_error *error);
 /* For a socket that stays when the other side goes away, before it is connected: notices that, and

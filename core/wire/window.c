@@ -36,7 +36,7 @@ bool window_take(struct window *window, uint64_t counter)
     if (!window->bits) {
         bool next = !window->begun || counter == window->highest + 1;
         window->begun = true;
-        /* The first that is out of its turn; where memory is short, those before it count as
+        /* The first that is out of its turn. Where memory is short, all lower counters count as
          * seen. */
         if (next || !(window->bits = calloc(WORDS, sizeof(*window->bits)))) {
             window->highest = window->floor = counter;

@@ -1,6 +1,6 @@
 /* Which counters of one sender have been seen: an anti-replay window (RFC 4303, 3.4.3). Behind the
- * highest counter stand bits for those before it, so that messages of a lost connection and of the
- * one that follows may interleave; what is older is refused, seen or not. */
+ * highest counter stand bits for lower ones, so that messages of a lost connection and of the next
+ * connection may interleave. What is older is refused, seen or not. */
 #ifndef WIRE_WINDOW_H
 #define WIRE_WINDOW_H
 
@@ -13,7 +13,7 @@
 struct window {
     uint64_t highest;
     uint64_t floor; /* nothing up to here is taken any more */
-    uint64_t *bits; /* NULL as long as each counter has followed the one before */
+    uint64_t *bits; /* NULL as long as each counter was the next */
     bool begun;     /* it has taken one: what a sender sent before that is refused */
 };
 
