@@ -587,6 +587,18 @@ def test_the_maps_arrows_are_the_includes_and_run_one_way():
         above.add(folder)
 
 
+def test_only_core_wire_knows_where_a_part_of_a_message_is():
+    knows = re.compile(r"(?:->|\.)frames\[|message(?:->|\.)(?:frames|count|delimiter)\b|MESSAGE_(?:DELIMITER|FRAMES)")
+    found = [
+        f"{path.relative_to(TOP)}: {line.strip()}"
+        for path in SOURCES
+        if path.suffix in (".c", ".h") and not path.is_relative_to(TOP / "core/wire")
+        for line in path.read_text().splitlines()
+        if knows.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_functions_and_files_that_pages_name_are_there():
     pages = [MAP, TOP / "docs/reference/wire.md", TOP / "docs/reference/files.md"]
     text = "\n".join(page.read_text() for page in pages)
