@@ -11,6 +11,7 @@ man_MANS = \
 	docs/man/ipcluster-scale.1 \
 	docs/man/ipcluster-signal.1 \
 	docs/man/ipcluster-start.1 \
+	docs/man/ipcluster-stats.1 \
 	docs/man/ipcluster-status.1 \
 	docs/man/ipcluster-stop.1 \
 	docs/man/ipcluster-trace.1 \
@@ -47,6 +48,7 @@ DOCS_PAGES = \
 	docs/howto/ipyparallel.md \
 	docs/howto/laptop.md \
 	docs/howto/launcher.md \
+	docs/howto/monitoring.md \
 	docs/howto/mpi.md \
 	docs/howto/python.md \
 	docs/howto/records.md \
@@ -65,6 +67,7 @@ DOCS_PAGES = \
 	docs/reference/engine.md \
 	docs/reference/files.md \
 	docs/reference/glossary.md \
+	docs/reference/metrics.md \
 	docs/reference/plugin-headers.md \
 	docs/reference/plugins.md \
 	docs/reference/python.md \

@@ -15,7 +15,7 @@ from pathlib import Path
 HEADING = re.compile(r"#+ (.*)")
 FENCE = re.compile(r"```(\w*)$")
 DIRECTIVE = re.compile(
-    r"```\{(toctree|manual|settings|header|notebook|glossary|eval-rst)\}.*$"
+    r"```\{(toctree|manual|settings|metrics|header|notebook|glossary|eval-rst)\}.*$"
 )  # of the site: it shows no code
 NOTE = re.compile(r"<!-- (not run|tested by|file|prepare): (.*) -->$")
 ITEM = re.compile(r" *([-*]|\d+\.) ")

@@ -22,6 +22,7 @@ core_cluster_ipcluster_SOURCES = \
 	core/cluster/commands/command_scale.c \
 	core/cluster/commands/command_signal.c \
 	core/cluster/commands/command_start.c \
+	core/cluster/commands/command_stats.c \
 	core/cluster/commands/command_status.c \
 	core/cluster/commands/command_stop.c \
 	core/cluster/commands/command_trace.c \

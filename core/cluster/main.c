@@ -18,6 +18,7 @@ static const struct cluster_command *const commands[] = {
     &command_stop,
     &command_engines,
     &command_status,
+    &command_stats,
     &command_restart,
     &command_scale,
     &command_signal,

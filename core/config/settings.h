@@ -56,6 +56,10 @@ struct settings_offer {
     void (*write)(const struct settings *settings, const void *context, FILE *stream);
 };
 
+/* Writes items of a manual page: calls `item` for each, with its name and a text. */
+typedef void settings_item(FILE *stream, const char *name, const char *text);
+typedef void settings_items(settings_item *item, FILE *stream);
+
 /* What a program says of itself in --help. */
 struct settings_program {
     const char *name;        /* "ipcontroller"; also names its files: ipcontroller_config.json */
@@ -64,8 +68,10 @@ struct settings_program {
     const char *examples;    /* lines */
     const char *exit_status; /* "0  it ended as asked\n3  ...": lines for --help-all and the manual
                               * page; NULL where there are only 0 and 1 */
-    const char *words;       /* that stand first where they stand, "create,list": NULL for none */
-    const char *page; /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
+    const char *more;        /* the title of a section of the manual page, "METRICS", whose items */
+    settings_items *more_items; /* this writes; NULL for none */
+    const char *words; /* that stand first where they stand, "create,list": NULL for none */
+    const char *page;  /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
     const struct settings_variable *variables;

@@ -252,5 +252,9 @@ void settings_man(const struct settings *settings, FILE *stream)
     write_files(program, stream);
     write_exit_status(program, stream);
     write_examples(program, stream);
+    if (program->more) {
+        fprintf(stream, ".SH %s\n", program->more);
+        program->more_items(write_item, stream);
+    }
     write_see_also(program, stream);
 }

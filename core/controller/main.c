@@ -25,6 +25,7 @@
 #include "controller/door/room.h"
 #include "controller/records/store.h"
 #include "controller/restart/restart.h"
+#include "controller/stats/metrics.h"
 #include "controller/stats/stats.h"
 
 /* They are closed in the opposite order. The hub hands on what the others reported last, and the
@@ -53,8 +54,9 @@ struct ipcontroller {
     struct controller controller;
     struct files files;
     struct running running[MODULES];
-    void *requests; /* PAIR: the hub asks to stop */
-    int signals;    /* a signalfd */
+    void *requests;          /* PAIR: the hub asks to stop */
+    int signals;             /* a signalfd */
+    struct metrics *metrics; /* NULL: they are not offered */
 };
 
 /* Blocks the signals that end the program, in this thread and those to come, and opens a descriptor
@@ -160,8 +162,8 @@ static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
     const struct socket_needs needs = {
         .who = "ipcontroller",
         .io_threads = io_threads(),
-        .descriptors = OWN_DESCRIPTORS + ROOM_MIN,
-        .threads = MODULES,
+        .descriptors = OWN_DESCRIPTORS + METRICS_DESCRIPTORS + ROOM_MIN,
+        .threads = MODULES + 1,
     };
     trace_name("controller", TRACE_PLACE_CONTROLLER);
     if (profile_start_trace(program->settings, "ipcontroller", &program->profile, error))
@@ -187,6 +189,9 @@ static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
         stats.threads[i].name = modules[i]->name;
         loop_count_rounds(modules[i]->loop(program->running[i].module), &stats.threads[i].rounds);
     }
+    const char *metrics = settings_string(program->settings, "IPController", "metrics");
+    if (*metrics && !(program->metrics = metrics_open(metrics, error)))
+        return -1;
     for (size_t i = 0; i < MODULES; i++) {
         struct running *running = &program->running[i];
         if (!running->module)
@@ -232,6 +237,7 @@ static void wait_for_end(struct ipcontroller *program)
 static void stop_modules(struct ipcontroller *program)
 {
     struct controller *controller = &program->controller;
+    metrics_close(program->metrics);
     files_remove(&program->files);
     for (size_t i = 0; i < MODULES; i++)
         if (program->running[i].started)

@@ -14,6 +14,7 @@
 #include "controller/balancer/finished.h"
 #include "controller/balancer/schemes.h"
 #include "controller/records/store.h"
+#include "controller/stats/stats.h"
 #include "wire/serializer.h"
 #include "plugin/offer.h"
 
@@ -107,6 +108,11 @@ static const struct ipcl_option controller_options[] = {
      "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "
      "of a second more for each other engine that registers at the same time. 0: 30, or 10 "
      "heartbeats where that is longer."},
+    {"metrics", IPCL_STRING, "", "metrics", NULL,
+     "Offer what the controller counts to Prometheus, as OpenMetrics text at "
+     "http://ADDRESS:PORT/metrics. [ADDRESS:]PORT: without an address, of IPv4 and this host, or * "
+     "for all, only this host reaches it; whoever reaches it can read it. Port 0: one that is "
+     "free, which the log and ipcluster stats tell. Not set: it is not offered."},
     {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile where it is not there."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
      "The largest part of a message (a buffer of data, mostly) to accept, in bytes. A request or "
@@ -215,6 +221,28 @@ static const struct settings_flag flags[] = {
     {"no-secure", "Session", "keyfile", "", NULL},
 };
 
+/* A metric, with what it is: "counter, by socket and side". */
+struct metric_items {
+    settings_item *item;
+    FILE *stream;
+};
+
+static void write_metric(void *self, const struct stats_metric *metric)
+{
+    const struct metric_items *items = self;
+    char text[512];
+    snprintf(text, sizeof(text), "A %s%s%s. %s", stats_kind_name(metric->kind),
+             *metric->labels ? ", by " : "", metric->labels, metric->help);
+    items->item(items->stream, metric->name, text);
+}
+
+static void write_metrics(settings_item *item, FILE *stream)
+{
+    struct metric_items items = {item, stream};
+    const struct stats_visitor visitor = {write_metric, NULL, &items};
+    stats_visit(&visitor);
+}
+
 const struct settings_program options_program = {
     .name = "ipcontroller",
     .usage = "ipcontroller [options]",
@@ -226,6 +254,8 @@ const struct settings_program options_program = {
     .examples = "  ipcontroller                                on this host only\n"
                 "  ipcontroller --ip=0.0.0.0                   for engines on other hosts\n"
                 "  ipcontroller --profile=mpi --cluster-id=b   a second cluster of a profile\n",
+    .more = "METRICS",
+    .more_items = write_metrics,
     .flags = flags,
     .flag_count = sizeof(flags) / sizeof(*flags),
     .variables = variables,

@@ -1,6 +1,7 @@
 """Directives that show what programs say of themselves: their manual pages, which they write from the tables of their options.
 
     ```{manual} ipcluster start       its usage, options with short names, exit status and examples
+    ```{metrics} ipcontroller         what it counts
     ```{settings} ipcontroller        every setting, a class at a time, but those that the page has already
 """
 
@@ -127,7 +128,15 @@ class Settings(Directive):
         return found
 
 
+class Metrics(Directive):
+    required_arguments = 1
+
+    def run(self):
+        return shown(read(self.arguments[0])["METRICS"])
+
+
 def setup(app):
+    app.add_directive("metrics", Metrics)
     app.add_directive("manual", Manual)
     app.add_directive("settings", Settings)
     return {"parallel_read_safe": True}

@@ -253,7 +253,7 @@ class Client(Control, Records):
             >>> before['ipcluster_engines{state="starting"}']
             0
         """
-        return self._ask_hub("stats_request")[0]["values"]
+        return self.requests.stats()
 
     @property
     def engine_info(self):

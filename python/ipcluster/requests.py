@@ -56,6 +56,10 @@ class Requests:
         """The last engines that have gone, as the hub has them."""
         return self.ask_hub("departed_request")[0]["departed"]
 
+    def stats(self):
+        """What the controller has counted, by the names of its metrics."""
+        return self.ask_hub("stats_request")[0]["values"]
+
     def _why(self, engine_id):
         """The hub's sentence on the end of an engine, in parentheses, where it is ours and still knows."""
         try:

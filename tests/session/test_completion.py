@@ -23,7 +23,7 @@ def offered(box):
 
 
 def test_commands_options_and_their_words_are_offered_as_far_as_they_were_typed(offered):
-    assert {"start", "stop", "status"} == set(offered("st"))
+    assert {"start", "stop", "status", "stats"} == set(offered("st"))
     assert {"--n=", "--elauncher=", "--daemonize", "--help"} <= set(offered("start", "--n=4", ""))
     assert offered("start", "--dae") == ["--daemonize"]
     assert offered("start", "--Cluster.engine_t") == ["--Cluster.engine_timeout="]

@@ -24,6 +24,7 @@ NOT_RUN = {
     "CONTRIBUTING.md": 6,
     "frontends.md": 1,
     "laptop.md": 1,
+    "monitoring.md": 3,
     "wire.md": 6,
     "files.md": 1,
     "architecture.md": 1,
@@ -254,6 +255,7 @@ BEFORE = {
         "ipcluster profile create mpi",
         "ipcluster start --n=0 --daemonize --profile=mpi --cluster-id=a",
     ],
+    "ipcluster stats": ["ipcluster start --n=0 --daemonize"],
     "ipcluster logs": ["ipcluster start --n=2 --daemonize"],
     "ipcluster scale --n=6": ["ipcluster start --n=4 --daemonize"],
     "ipcluster signal INT": ["ipcluster start --n=1 --daemonize"],
@@ -277,6 +279,8 @@ BEFORE = {
 NOT_TYPED = {
     "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos": "PyTrilinos is not packaged; test_psum_session.py has a stand-in",
     "ipcluster signal USR1 0 2-3": "it ends engines that have no handler for it; test_healing.py sends signals",
+    "ipcluster stats --watch": "it shows what is counted until Ctrl-C; test_stats.py has it",
+    "ipcluster stats --watch --interval=10 --json": "likewise",
     "ipcluster logs --follow": "it shows what is written until Ctrl-C; test_status.py has it",
 }
 
@@ -292,6 +296,7 @@ NOT_TYPED = {
                 "stop",
                 "engines",
                 "status",
+                "stats",
                 "logs",
                 "restart",
                 "scale",

@@ -252,7 +252,7 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
     commands = [
         [programs.ipcontroller],
         [programs.ipengine],
-        *([programs.ipcluster, word] for word in ("start", "engines", "stop", "list")),
+        *([programs.ipcluster, word] for word in ("start", "engines", "stop", "list", "stats")),
     ]
     helps = [sandbox.run(*command, "--help-all", check=True).out for command in commands]
     helps += [sandbox.run(programs.ipcluster, "plugins", store, check=True).out for store in ("memory", "sqlite")]

@@ -1,14 +1,24 @@
 """What the controller counts: what goes through its sockets, its tasks, its engines, and what it refuses."""
 
+import contextlib
+import json
+import re
+import signal
+import socket
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections import Counter
 
 import ipcluster
+import psutil
 import pytest
 import zmq
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from controller_peer import DELIMITER, Peer
-from support import wait_for_file, wait_until
+from support import LONG, TOP, wait_for_file, wait_until
 
 
 def grown(client, before):
@@ -31,8 +41,8 @@ def wait_for(client, expected, before=None):
         assert seen == expected
 
 
-def of(socket, side, **labels):
-    text = ",".join(f'{name}="{value}"' for name, value in {"socket": socket, "side": side, **labels}.items())
+def of(which, side, **labels):
+    text = ",".join(f'{name}="{value}"' for name, value in {"socket": which, "side": side, **labels}.items())
     return "{" + text + "}"
 
 
@@ -72,8 +82,8 @@ def test_messages_and_tasks_are_counted_exactly_as_they_were(new_cluster, tmp_pa
     # Those that slept for ten milliseconds are above this bound.
     assert found['ipcluster_task_work_seconds_bucket{le="0.004096"}'] <= 2
     assert found["ipcluster_task_work_seconds_sum"] >= (count - 2) * 0.01
-    for socket in "client", "engine":
-        in_bytes = found["ipcluster_received_bytes_total" + of("task", socket)]
+    for side in "client", "engine":
+        in_bytes = found["ipcluster_received_bytes_total" + of("task", side)]
         assert in_bytes > 200 * count, "a message has its header, at the least"
     assert found["ipcluster_loop_rounds_total" + '{thread="task"}'] > 0
 
@@ -136,3 +146,97 @@ def test_what_is_refused_is_counted_by_the_reason(new_cluster):
         before,
     )
     peer.close()
+
+
+def scraped(url):
+    """What is at the metrics' address, as Prometheus' own parser reads it: numbers by names as those of stats()."""
+    with urllib.request.urlopen(url, timeout=LONG) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        text = answer.read().decode()
+    assert text.endswith("# EOF\n")
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert samples
+    return {
+        sample.name
+        + (
+            "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}" if sample.labels else ""
+        ): (sample.value)
+        for sample in samples
+    }
+
+
+def metrics_url(controller):
+    return wait_until(lambda: re.search(r"metrics are at (http://\S+/metrics)", controller.output))[1]
+
+
+def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_cluster):
+    cluster = new_cluster(1, controller=["--metrics=0"])
+    client = cluster.client()
+    url = metrics_url(cluster.controller)
+    address = urllib.parse.urlsplit(url)
+    assert address.hostname == "127.0.0.1"
+    process = psutil.Process(cluster.controller.popen.pid)
+    assert len({listener.laddr.port for listener in process.connections() if listener.status == "LISTEN"}) == 16
+
+    # Those that say nothing, or half of a request, and those that ask and do not read, more than are let in.
+    with contextlib.ExitStack() as stack:
+        for said in (b"", b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\n\r\n") * 20:
+            scraper = stack.enter_context(socket.socket())
+            scraper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            scraper.connect((address.hostname, address.port))
+            with contextlib.suppress(OSError):  # it has made room for others
+                scraper.sendall(said)
+        files = process.num_fds()
+        assert client.load_balanced_view().map_sync(abs, range(-20, 0)) == list(range(20, 0, -1))
+        wait_for(client, {"ipcluster_requests_pending": 0, 'ipcluster_engines{state="idle"}': 1})
+        shown, told = scraped(url), client.stats()
+    assert process.num_fds() <= files + 2
+    same = [name for name in told if "tasks" in name or "engine" in name and "socket" not in name or "refused" in name]
+    assert same and all(shown[name] == told[name] for name in same)
+    assert set(told) - set(shown) <= {"ipcluster_messages_accepted_total" + of("hub", "client", type="stats_request")}
+
+    # What else is asked is not there.
+    for path in "/", "/metrics/more", "/metricsx":
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://{address.netloc}{path}", timeout=LONG)
+    # Another takes no port that is in use.
+    done = cluster.sandbox.run(
+        cluster.sandbox.programs.ipcontroller, "--cluster-id=b", f"--metrics={address.netloc}", timeout=60
+    )
+    assert done.status == 1 and "IPController.metrics" in done.out + done.err
+    for wrong in "nine", "localhost:1", "70000", "1.2.3:4":
+        done = cluster.sandbox.run(cluster.sandbox.programs.ipcontroller, "--cluster-id=b", f"--metrics={wrong}")
+        assert done.status == 1 and "IPController.metrics is a port" in done.out + done.err
+
+    # The page's queries are of metrics that there are.
+    page = (TOP / "docs/howto/monitoring.md").read_text()
+    known = {re.sub(r"\{.*", "", name) for name in shown}
+    queries = re.search(r"^```promql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1]
+    of_types = "ipcluster_messages_refused_total"  # there once there is one
+    assert set(re.findall(r"\bipcluster_\w+", queries)) <= known | {of_types}
+
+
+def test_the_command_shows_what_was_counted(new_cluster):
+    cluster = new_cluster(1)
+    client = cluster.client()
+    client.load_balanced_view().map_sync(abs, range(3))
+    wait_for(client, {"ipcluster_requests_pending": 0})
+    box = cluster.sandbox
+    shown = box.run(box.programs.ipcluster, "stats", check=True).out
+    assert re.search(r"^METRIC +OF +VALUE", shown)
+    assert re.search(r"^engines +idle +1", shown, re.MULTILINE)
+    assert re.search(r"^task_work_seconds +on average +[\d.]+ m?s", shown, re.MULTILINE)
+    assert " 0 " not in shown
+    told = json.loads(box.run(box.programs.ipcluster, "stats", "--json", check=True).out)
+    assert told["values"]["ipcluster_tasks_submitted_total"] == client.stats()["ipcluster_tasks_submitted_total"]
+    assert told["metrics"]["ipcluster_tasks_waiting"]["kind"] == "gauge"
+    watching = box.start(box.programs.ipcluster, "stats", "--watch", "--interval=1", "--json")
+    wait_until(lambda: watching.output.count("\n") >= 2)
+    first, second = (json.loads(line)["time"] for line in watching.output.splitlines()[:2])
+    assert second >= first + 1
+    watching.popen.send_signal(signal.SIGINT)
+    watching.popen.wait()
+    cluster.controller.popen.terminate()
+    cluster.controller.popen.wait()
+    done = box.run(box.programs.ipcluster, "stats")
+    assert done.status == 11 and "no cluster runs here" in done.out + done.err

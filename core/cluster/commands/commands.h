@@ -6,6 +6,6 @@
 
 extern const struct cluster_command command_completion, command_engines, command_list, command_logs,
     command_plugins, command_profile, command_restart, command_scale, command_signal, command_start,
-    command_status, command_stop, command_trace;
+    command_stats, command_status, command_stop, command_trace;
 
 #endif

@@ -264,3 +264,29 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
     hub_watch_free(watch);
     return details;
 }
+
+int hub_stats(struct registry *registry, const char *path, int interval_ms,
+              bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
+              struct ipcl_error *error)
+{
+    struct hub_watch *watch = open_alone(registry, path, error);
+    if (!watch)
+        return -1;
+    const json_t *answer = NULL;
+    bool again = ask_list(watch, timeout_ms);
+    while (again) {
+        answer = ask_alone(watch, "stats_request", NULL, "stats_reply", timeout_ms);
+        json_t *whole = json_deep_copy(answer);
+        again = answer && each(self, whole);
+        json_decref(whole);
+        if (again)
+            usleep((useconds_t)interval_ms * 1000);
+    }
+    bool told = answer;
+    hub_watch_free(watch);
+    return told ? 0
+                : ipcl_error_set(error,
+                                 "no hub says what it has counted at the address in %s: it has "
+                                 "ended, or is one that does not count",
+                                 path);
+}

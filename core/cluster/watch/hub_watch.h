@@ -119,6 +119,12 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
  * the hub does not know is null. A new reference; NULL with `error` set. */
 json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
                     struct ipcl_error *error);
+/* Asks the hub what the controller has counted, and hands `each` the whole answer, which it may
+ * change; as long as that returns true, again after so many milliseconds. Returns 0, or -1 with
+ * `error` set where the hub does not answer within `timeout_ms`. */
+int hub_stats(struct registry *registry, const char *path, int interval_ms,
+              bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
+              struct ipcl_error *error);
 /* Sends engines, a list of their uuids, a control message each, and waits up to `timeout_ms` for
  * their answers. Returns 0, or -1 with `error` set where not all have answered. */
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,

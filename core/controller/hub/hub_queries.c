@@ -283,8 +283,8 @@ static int answer_stats(struct hub *hub, struct query *query, struct ipcl_error 
 {
     (void)hub;
     (void)error;
-    query->reply =
-        json_pack("{s:s s:f s:{} s:{}}", "status", "ok", "time", clock_wall(), "metrics", "values");
+    query->reply = json_pack("{s:s s:f s:s s:{} s:{}}", "status", "ok", "time", clock_wall(),
+                             "metrics_url", stats.metrics_url, "metrics", "values");
     const struct stats_visitor visitor = {add_metric, add_value, query->reply};
     stats_visit(&visitor);
     return 0;

@@ -106,88 +106,89 @@ struct row {
 /* clang-format off */
 static const struct row rows[] = {
     {{"ipcluster_messages_received", COUNTER, "",
-      "Messages that have come, whether they were taken or refused."},
+      "Messages that have come, whether they were taken or refused.", ""},
      OF_SOCKET(traffic.messages[TRAFFIC_IN]), ONE},
-    {{"ipcluster_messages_sent", COUNTER, "", "Messages that were sent."},
+    {{"ipcluster_messages_sent", COUNTER, "", "Messages that were sent.", ""},
      OF_SOCKET(traffic.messages[TRAFFIC_OUT]), ONE},
-    {{"ipcluster_received_bytes", COUNTER, "bytes", "What the messages had that have come."},
+    {{"ipcluster_received_bytes", COUNTER, "bytes", "What the messages had that have come.", ""},
      OF_SOCKET(traffic.bytes[TRAFFIC_IN]), ONE},
-    {{"ipcluster_sent_bytes", COUNTER, "bytes", "What the messages had that were sent."},
+    {{"ipcluster_sent_bytes", COUNTER, "bytes", "What the messages had that were sent.", ""},
      OF_SOCKET(traffic.bytes[TRAFFIC_OUT]), ONE},
     {{"ipcluster_messages_accepted", COUNTER, "",
-      "Messages whose signature is right, by their type. A type is shown once there was one."},
+      "Messages whose signature is right, by their type. A type is shown once there was one.", ""},
      OF_SOCKET(traffic.accepted), BY("type", traffic_types)},
     {{"ipcluster_messages_refused", COUNTER, "",
-      "Messages and queries that were not taken, or not passed on, by the reason; the log says more. "
-      "A reason is shown once there was one."},
+      "Messages and queries that were not taken, or not passed on, by the reason; the log says "
+      "more. A reason is shown once there was one.", ""},
      OF_SOCKET(refused), BY("reason", refusals)},
     {{"ipcluster_unread_messages", GAUGE, "",
-      "Messages that wait in the controller for a client or an engine that reads late."},
+      "Messages that wait in the controller for a client or an engine that reads late.", ""},
      OF_SOCKET(unread), ONE},
     {{"ipcluster_unread_bytes", GAUGE, "bytes",
-      "Memory of these; IPController.unread_backlog is its bound."},
+      "Memory of these; IPController.unread_backlog is its bound.", ""},
      OF_SOCKET(unread_bytes), ONE},
 
-    {{"ipcluster_tasks_submitted", COUNTER, "", "Tasks that the load balancer has taken."},
+    {{"ipcluster_tasks_submitted", COUNTER, "", "Tasks that the load balancer has taken.", ""},
      OF_ALL(tasks_submitted), ONE},
     {{"ipcluster_tasks_sent", COUNTER, "",
-      "Tasks that were sent to an engine; one that is tried again counts again."},
+      "Tasks that were sent to an engine; one that is tried again counts again.", ""},
      OF_ALL(tasks_sent), ONE},
     {{"ipcluster_tasks_finished", COUNTER, "",
-      "Tasks that have ended: ok, or failed, aborted and answered by the controller."},
+      "Tasks that have ended: ok, or failed, aborted and answered by the controller.", ""},
      OF_ALL(tasks_ended), BY("end", ends)},
-    {{"ipcluster_tasks_waiting", GAUGE, "", "Tasks that could run now and wait for an engine."},
+    {{"ipcluster_tasks_waiting", GAUGE, "", "Tasks that could run now and wait for an engine.", ""},
      OF_ALL(tasks_waiting), ONE},
-    {{"ipcluster_tasks_blocked", GAUGE, "", "Tasks that wait for other tasks."},
+    {{"ipcluster_tasks_blocked", GAUGE, "", "Tasks that wait for other tasks.", ""},
      OF_ALL(tasks_blocked), ONE},
-    {{"ipcluster_tasks_running", GAUGE, "", "Tasks that engines have."},
+    {{"ipcluster_tasks_running", GAUGE, "", "Tasks that engines have.", ""},
      OF_ALL(tasks_running), ONE},
     {{"ipcluster_tasks_held_bytes", GAUGE, "bytes",
-      "Memory of tasks that wait or run, and of replies to them that wait."},
+      "Memory of tasks that wait or run, and of replies to them that wait.", ""},
      OF_ALL(tasks_bytes), ONE},
     {{"ipcluster_task_queue_seconds", HISTOGRAM, "seconds",
-      "How long tasks waited until they were sent to an engine, each time."},
+      "How long tasks waited until they were sent to an engine, each time.", ""},
      OF_ALL(queued), ONE},
     {{"ipcluster_task_work_seconds", HISTOGRAM, "seconds",
-      "How long engines had a task until they answered, each time."},
+      "How long engines had a task until they answered, each time.", ""},
      OF_ALL(worked), ONE},
 
     {{"ipcluster_engines", GAUGE, "",
-      "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet."},
+      "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet.", ""},
      OF_ALL(engines), BY("state", engine_states)},
-    {{"ipcluster_engines_registered", COUNTER, "", "Engines that have come, ever."},
+    {{"ipcluster_engines_registered", COUNTER, "", "Engines that have come, ever.", ""},
      OF_ALL(engines_registered), ONE},
-    {{"ipcluster_engines_departed", COUNTER, "", "Engines that have gone, ever."},
+    {{"ipcluster_engines_departed", COUNTER, "", "Engines that have gone, ever.", ""},
      OF_ALL(engines_departed), ONE},
     {{"ipcluster_requests_pending", GAUGE, "",
-      "Tasks and direct requests that the hub knows to be unanswered."},
+      "Tasks and direct requests that the hub knows to be unanswered.", ""},
      OF_ALL(pending), ONE},
-    {{"ipcluster_tasks_unassigned", GAUGE, "", "Those of them that are tasks and at no engine."},
+    {{"ipcluster_tasks_unassigned", GAUGE, "",
+      "Those of them that are tasks and at no engine.", ""},
      OF_ALL(unassigned), ONE},
     {{"ipcluster_records_behind_bytes", GAUGE, "bytes",
-      "What waits for the store of records; IPController.records_backlog is its bound."},
+      "What waits for the store of records; IPController.records_backlog is its bound.", ""},
      OF_ALL(records_behind_bytes), ONE},
     {{"ipcluster_records_dropped", COUNTER, "",
-      "Changes of records that were not recorded, as the store fell behind."},
+      "Changes of records that were not recorded, as the store fell behind.", ""},
      OF_ALL(records_dropped), ONE},
-    {{"ipcluster_records_lost", COUNTER, "", "Changes of records that the store did not take."},
+    {{"ipcluster_records_lost", COUNTER, "", "Changes of records that the store did not take.", ""},
      OF_ALL(records_lost), ONE},
 
-    {{"ipcluster_loop_rounds", COUNTER, "", "How often the thread was woken."},
+    {{"ipcluster_loop_rounds", COUNTER, "", "How often the thread was woken.", ""},
      OF_THREAD(rounds.count), ONE},
     {{"ipcluster_loop_busy_seconds", COUNTER, "seconds",
-      "How long the thread was awake: its rate is how busy it is, 1 being all the time."},
+      "How long the thread was awake: its rate is how busy it is, 1 being all the time.", ""},
      US_OF(rounds.busy_us), ONE},
     {{"ipcluster_loop_longest_seconds", GAUGE, "seconds",
-      "The longest time that the thread did not look at its sockets."},
+      "The longest time that the thread did not look at its sockets.", ""},
      US_OF(rounds.longest_us), ONE},
     {{"ipcluster_loop_stalls", COUNTER, "",
-      "How often it did not look at its sockets for a tenth of a second or longer."},
+      "How often it did not look at its sockets for a tenth of a second or longer.", ""},
      OF_THREAD(rounds.stalls), ONE},
 
-    {{"process_cpu_seconds", COUNTER, "seconds", "Processor time of the controller."},
+    {{"process_cpu_seconds", COUNTER, "seconds", "Processor time of the controller.", ""},
      ALL, 0, 1, NULL, NULL, 1, process_seconds},
-    {{"process_resident_memory_bytes", GAUGE, "bytes", "Memory of the controller."},
+    {{"process_resident_memory_bytes", GAUGE, "bytes", "Memory of the controller.", ""},
      ALL, 0, 1, NULL, NULL, 1, resident_bytes},
 };
 /* clang-format on */
@@ -274,11 +275,23 @@ static void visit_row(const struct stats_visitor *visitor, const struct row *row
     }
 }
 
+static void tell_metric(const struct stats_visitor *visitor, const struct row *row)
+{
+    static const char *const scopes[] = {
+        [ALL] = "", [SOCKETS] = "socket, side", [THREADS] = "thread"};
+    struct stats_metric metric = row->metric;
+    char labels[64];
+    snprintf(labels, sizeof(labels), "%s%s%s", scopes[row->scope],
+             row->label && row->scope != ALL ? ", " : "", row->label ? row->label : "");
+    metric.labels = labels;
+    visitor->metric(visitor->self, &metric);
+}
+
 void stats_visit(const struct stats_visitor *visitor)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         if (visitor->metric)
-            visitor->metric(visitor->self, &rows[i].metric);
+            tell_metric(visitor, &rows[i]);
         if (visitor->value)
             visit_row(visitor, &rows[i]);
     }

@@ -66,6 +66,7 @@ enum stats_end { STATS_END_OK, STATS_END_FAILED, STATS_ENDS };
 enum stats_engine_state { STATS_STARTING, STATS_IDLE, STATS_BUSY, STATS_ENGINE_STATES };
 
 struct stats {
+    char metrics_url[64]; /* "": metrics are not offered; main's, before the threads start */
     struct stats_of_socket sockets[STATS_SOCKETS];
     struct stats_of_thread threads[STATS_THREADS];
     /* The task thread's: */
@@ -81,7 +82,7 @@ struct stats {
 };
 extern struct stats stats;
 
-/* Counts what goes through a socket of the loop, and, where `seal` is not NULL, what that accepts. */
+/* Counts what goes through a socket of the loop, and what `seal` accepts, where it is not NULL. */
 void stats_watch(enum stats_socket watched, struct loop *loop, const void *socket,
                  struct seal *seal);
 
@@ -93,6 +94,7 @@ struct stats_metric {
     enum stats_kind kind;
     const char *unit;
     const char *help;
+    const char *labels; /* "socket and side"; "": it has none */
 };
 
 /* Called with each metric, then with its values. `series` is a value's name with its labels, as the
