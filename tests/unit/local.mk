@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	tests/unit/test_settings_other \
 	tests/unit/test_table \
 	tests/unit/test_template \
+	tests/unit/test_trace \
 	tests/unit/test_trust \
 	tests/unit/test_window
 
@@ -119,6 +120,8 @@ tests_unit_test_gate_SOURCES = tests/unit/test_gate.c core/controller/door/gate.
 tests_unit_test_gate_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 
+tests_unit_test_trace_SOURCES = tests/unit/test_trace.c
+tests_unit_test_trace_LDADD = $(UNIT_LIBS)
 tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
 tests_unit_test_trust_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/delivery/handouts.c
