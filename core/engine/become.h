@@ -6,8 +6,9 @@
 
 #include "engine/engine.h"
 
-/* In the environment of the interpreter: the descriptor that the engine takes along, the socket to
- * its watcher. What the interpreter starts before the engine runs has a copy, which does no harm. */
+/* In the environment of the interpreter: the descriptor that the engine takes along, the socket
+ * to its watcher. What the interpreter starts before the engine runs has a copy, which does no
+ * harm. */
 #define BECOME_VARIABLE "IPCLUSTER_ENGINE_WATCHER"
 
 /* Makes this process the interpreter that the kernel asks for, with the engine's own command line

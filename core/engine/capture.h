@@ -15,7 +15,7 @@
 /* Output is collected for so long, or until there is so much of it, before it is published. */
 #define CAPTURE_GATHER_MS    20
 #define CAPTURE_GATHER_BYTES 65536
-/* How much of the end of what was printed is kept for who asks for the last words. */
+/* How much of the end of what was printed is kept for whoever asks for the last words. */
 #define CAPTURE_WORDS_BYTES 4096
 
 /* What was read from a pipe and is not yet published. Behind `size` there are zeros, so that what

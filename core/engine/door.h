@@ -19,7 +19,7 @@ struct door {
     void *shell;
     void *control;
     void *iopub;               /* NULL while closed */
-    int64_t frame_bytes_max;   /* what those take who are behind it; 0: anything */
+    int64_t frame_bytes_max;   /* what whoever is behind it takes; 0: anything */
     bool subscribed;           /* somebody hears what is published */
     unsigned status_listeners; /* subscriptions that take in our status */
     /* Packed once: what everything published has as metadata, {"engine": uuid}; status contents. */

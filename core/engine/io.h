@@ -207,7 +207,7 @@ void control_receive(void *door, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
  * job. */
 void control_answer(struct io *io, struct job *job);
-/* Answers those who have asked for the engine to be drained. */
+/* Answers whoever has asked for the engine to be drained. */
 void control_answer_drains(struct io *io);
 
 /* reply.c: answers */

@@ -1,5 +1,6 @@
-/* The engine as a module, which ipengine loads once it has started the watcher, and the watcher once
- * the engine is gone: so that a watcher that sleeps has none of the libraries that an engine has. */
+/* The engine as a module, which ipengine loads once it has started the watcher, and the watcher
+ * once the engine is gone: so that a watcher that sleeps has none of the libraries that an
+ * engine has. */
 #ifndef ENGINE_MODULE_H
 #define ENGINE_MODULE_H
 

@@ -1,4 +1,5 @@
-/* The watcher's notice that an engine has ended. Its process has one thread, which owns the socket. */
+/* The watcher's notice that an engine has ended. Its process has one thread, which owns the
+ * socket. */
 #include "engine/notice.h"
 
 #include <string.h>

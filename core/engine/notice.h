@@ -13,7 +13,8 @@ struct notice {
     const char *begun; /* the msg_id of the task that began last; "": none */
 };
 
-/* Sends it, and waits until it has left. Where it cannot be sent, the controller misses heartbeats. */
+/* Sends it, and waits until it has left. Where it cannot be sent, the controller misses
+ * heartbeats. */
 void notice_send(const struct notice *notice);
 
 #endif

@@ -134,7 +134,7 @@ void shell_next(struct io *io)
         watched_note_begun(io->engine, job->msg_id);
     else
         io->addressed = job->kind != JOB_CLEAR;
-    capture_forget(&io->engine->capture); /* what the one before printed */
+    capture_forget(&io->engine->capture); /* what the previous request printed */
     publish_parent(io, job);
     clock_date(job->started);
     bounds_begin(io, job);

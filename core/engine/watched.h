@@ -4,10 +4,11 @@
 
 #include "engine/engine.h"
 
-/* Hands over what the watcher is to read once capture_open() has been called, and before anything
- * is captured. `engine->watcher` is the socket that watcher_start() has returned; from here on it is
- * one that no child of this process has which does not fork from here on. `profile_dir` is where the
- * plugins are looked for that the watcher needs. Where there is no watcher, a warning says so. */
+/* Hands over what the watcher is to read once capture_open() has been called, and before
+ * anything is captured. `engine->watcher` is the socket that watcher_start() has returned;
+ * afterwards it is a new one, which no program has that was started before. `profile_dir` is where
+ * the plugins are looked for that the watcher needs. Where there is no watcher, a warning says
+ * so. */
 void watched_hand_over(struct engine *engine, const char *profile_dir);
 /* Settings and connection are known: ends it where it is not wanted. */
 void watched_admit(struct engine *engine);

@@ -47,8 +47,9 @@ struct watch {
     struct oom oom; /* when it began */
 };
 
-/* Claims an output file, so that whoever is to show its end knows that more may come: see logs.h of
- * the supervisor. A descriptor of its own, as the others are the engine's and its children's, too. */
+/* Claims an output file, so that whoever is to show its end knows that more may come: see logs.h
+ * of the supervisor. A descriptor of its own, as the others are the engine's and its children's,
+ * too. */
 static int claim(int target)
 {
     struct stat what;
@@ -186,7 +187,7 @@ static bool read_zombie(const struct watch *watch, int *status)
     return state && state[1] && state[2] == 'Z' && last && sscanf(last, "%d", status) == 1;
 }
 
-/* And once it has: Linux 6.15 and later tell everybody who has the file descriptor
+/* And once it has: Linux 6.15 and later tell whoever has the file descriptor
  * (linux/pidfd.h). */
 static bool read_reaped(const struct watch *watch, int *status)
 {

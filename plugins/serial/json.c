@@ -69,7 +69,7 @@ static bool take_text(struct scan *scan, struct scan *inside, bool *escaped)
     return true;
 }
 
-/* Steps over a number, true, false or null. A number's grammar is left to who reads it. */
+/* Steps over a number, true, false or null. A number's grammar is left to whoever reads it. */
 static bool take_word(struct scan *scan)
 {
     static const char *const words[] = {"true", "false", "null"};

@@ -169,7 +169,7 @@ static int finish_settings(struct cluster *cluster, const struct cluster_command
     return 0;
 }
 
-/* A path that is not absolute is one from here, also once --work-dir is entered. Of other hosts it
+/* A path that is not absolute is one from here, also once --work-dir is entered. On other hosts it
  * is the same. */
 static int find_python(struct settings *settings, struct ipcl_error *error)
 {
