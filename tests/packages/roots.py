@@ -1,8 +1,10 @@
 """Clean Debian systems in folders, made from the mirror that this machine's apt uses, in which packages are installed and tried."""
 
 import fcntl
+import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -29,16 +31,21 @@ PASSING = (
     "var/lib/systemd",
     "src",
 )
-ENTER = """
+# Its root is a mount, as that of any system is. The shell stays, as the process that looks after whatever has lost its parent.
+MOUNT = """
 set -e
+mount --bind "$1" "$1"
 mount --rbind /dev "$1/dev"
+mount --rbind /sys "$1/sys"
 mount -t proc proc "$1/proc"
-cd "$1"
-root=$1
 shift
-exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \\
-    PYTHONDONTWRITEBYTECODE=1 "$@"
+"$@"
+exit
 """
+ENVIRONMENT = (
+    "env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive"
+    " PYTHONDONTWRITEBYTECODE=1"
+).split()
 
 
 def run(*argv, seconds=900, **options):
@@ -62,20 +69,12 @@ class Root:
         self.folder = folder
 
     def run(self, *argv, **options):
-        return run(
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "sh",
-            "-c",
-            ENTER,
-            "sh",
-            self.folder,
-            *argv,
-            **options,
-        )
+        return self.run_beside("chroot", self.folder, *ENVIRONMENT, *argv, **options)
+
+    def run_beside(self, *argv, **options):
+        """Runs a command of this machine that enters the system itself."""
+        own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return run(*own, "sh", "-c", MOUNT, "sh", self.folder, *argv, **options)
 
     def install(self, *packages):
         self.run("apt-get", "-q", "install", "-y", "--no-install-recommends", *packages)
@@ -84,15 +83,25 @@ class Root:
         self.run("apt-get", "-q", "purge", "-y", *packages)
 
     def files(self):
-        """All there is, but for what only tells of packages."""
-        found = set()
+        """All there is, each file with what is in it, but for what only tells of packages."""
+        found = {}
         for parent, folders, names in os.walk(self.folder):
             below = os.path.relpath(parent, self.folder)
-            folders[:] = [
-                name for name in folders if os.path.normpath(f"{below}/{name}") not in PASSING and name != "__pycache__"
-            ]
-            found.update(os.path.normpath(f"{below}/{name}") for name in [*folders, *names])
+            folders[:] = [name for name in folders if os.path.normpath(f"{below}/{name}") not in PASSING]
+            for path in (Path(parent) / name for name in [*folders, *names]):
+                found[str(path.relative_to(self.folder))] = _content(path)
         return found
+
+
+def _content(path):
+    if path.is_symlink():
+        return os.readlink(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else stat.S_IFMT(path.lstat().st_mode)
+
+
+def left(before, after):
+    """What is there after that was not before, or is another than it was."""
+    return {name: content for name, content in after.items() if before.get(name) != content}
 
 
 def make(suite, folder):
@@ -113,7 +122,10 @@ def make(suite, folder):
                 run("debootstrap", "--variant=minbase", suite, new, peers.mirror())
             except (peers.Unavailable, AssertionError, subprocess.TimeoutExpired) as reason:
                 pytest.skip(f"no root of {suite} can be made here: {reason}")
-            shutil.copy("/etc/resolv.conf", new / "etc/resolv.conf")
+            for name in ("resolv.conf", "hosts"):
+                shutil.copy(f"/etc/{name}", new / "etc")
+            # What goes with its test need not outlive a loss of power.
+            (new / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
             new.rename(base)
     run("cp", "-a", base, folder)
     root = Root(folder)

@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
 
 import docblocks
-from roots import run, sources
+from roots import left, run, sources
 from support import TOP
 
 NAMES = re.findall(r"^Package: (\S+)", (TOP / "debian/control").read_text(), re.MULTILINE)
@@ -58,15 +59,42 @@ def test_a_clean_root_runs_the_session_of_the_readme_beside_ipyparallel_and_noth
     found = root.run("ipcl-cluster", "plugins")
     assert not re.search("^Refused", found, re.MULTILINE) and "slurm" in found
     root.purge(*NAMES)
-    assert root.files() <= before
+    assert not left(before, root.files())
 
 
-def test_debian_13_builds_everything_and_runs_the_session_of_the_readme(root_of):
+def test_debians_runner_of_package_tests_finds_nothing_in_a_clean_root(packages, root_of, tmp_path):
+    if not shutil.which("autopkgtest"):
+        pytest.skip("there is no autopkgtest here: apt-get install autopkgtest")
+    root = root_of("bookworm")
+    built = [path for path in packages.glob("*.deb") if "dbgsym" not in path.name]
+    said = root.run_beside(
+        "autopkgtest", "--no-built-binaries", *built, sources(tmp_path / "src"), "--", "chroot", root.folder
+    )
+    assert re.search(r"^psum +PASS", said, re.MULTILINE)
+
+
+# As scripts/test does it; clusters on batch systems and over SSH are tried on this machine alone, as all against ipyparallel is.
+ELSEWHERE = ("test_slurm", "test_batch_systems", "test_ssh_launcher", "test_scale")
+QUICK = f"""
+cd /src
+scripts/install-packages build run docs test
+scripts/build build
+make -s -C build check
+make -s -C build install
+make -s -C build docs
+IPCLUSTER_BUILD=/src/build python3 -m pytest -p no:cacheprovider -q -n $(($(nproc) + 1)) --timeout=300 --junitxml=session.xml \\
+    tests/session {' '.join(f'--ignore=tests/session/{name}.py' for name in ELSEWHERE)}
+"""
+
+
+def test_debian_13_builds_everything_and_passes_unit_and_session_tests_with_its_python(root_of):
     root = root_of("trixie")
     sources(root.folder / "src")
-    root.run("/src/scripts/install-packages", "build", "run", seconds=1800)
-    root.run("/src/scripts/build", "/src/build", seconds=1800)
-    root.run("make", "-s", "-C", "/src/build", "install")
-    prefix = "/src/build/installed"
-    said = root.run("env", f"PATH={prefix}/bin:/usr/bin:/bin", f"PYTHONUSERBASE={prefix}", "/src/scripts/psum-session")
-    assert "the engines' sums:" in said
+    root.run("sh", "-ec", QUICK, seconds=3600)
+    assert root.run("python3", "--version").startswith("Python 3.13.")
+    report = ElementTree.parse(root.folder / "src/session.xml")
+    ran = {case.get("name") for case in report.iter("testcase") if case.find("skipped") is None}
+    for kind in ("Debian's", "a venv", "a venv of copies"):
+        assert f"test_an_engine_runs_in_the_python_of_whoever_starts_it[{kind}]" in ran
+        for activated in ("activated", "not activated"):
+            assert any(name.endswith(f"[{kind}-{activated}]") for name in ran), (kind, activated)
