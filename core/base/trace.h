@@ -61,8 +61,8 @@ int trace_start_by_environment(const char *program, long long bytes_max, struct 
  * Returns 0 or -1 with `error` set. */
 int trace_offer(const char *program, const char *folder, long long bytes_max,
                 struct ipcl_error *error);
-/* Begins or ends a trace while the program runs; whoever asks for it does not say where. Returns the
- * file that is written, or was; NULL with `error` set. */
+/* Begins or ends a trace while the program runs; whoever asks for it does not say where. Returns
+ * the file that is written, or was; NULL with `error` set. */
 const char *trace_switch(bool on, struct ipcl_error *error);
 /* Ends it: what has been noted is written, which is awaited for a second at most. Done when the
  * process exits, too. */
