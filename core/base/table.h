@@ -37,8 +37,8 @@ struct table_item *table_find(const struct table *table, uint64_t hash, const vo
 void table_add(struct table *table, struct table_item *item);
 /* Takes out an item that is there. */
 void table_remove(struct table *table, struct table_item *item);
-/* Takes out any item, for whoever frees them all; NULL where none is left. `*from`, 0 at first, notes
- * how far this has come. */
+/* Takes out any item, for whoever frees them all; NULL where none is left. `*from`, 0 at first,
+ * notes how far this has come. */
 struct table_item *table_take(struct table *table, size_t *from);
 
 #endif

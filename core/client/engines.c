@@ -1,5 +1,5 @@
-/* Which engines there are, as the hub says, and what becomes of requests to those that have died. I/O
- * thread. */
+/* Which engines there are, as the hub says, and what becomes of requests to those that have died.
+ * I/O thread. */
 #include "client/engines_private.h"
 
 #include <stdlib.h>

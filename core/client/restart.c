@@ -5,8 +5,8 @@
  * when they register again. So we ask twice: at once whether it is the same, and once engines have
  * had time to come back, which engines it has and which requests are pending (ipyparallel's
  * connection_request and queue_request). Our controllers say by themselves, in their answer or when
- * it comes about, which engines of the previous controller have ended, and how. What is not pending and
- * was not answered is lost, with its answer or before it ran. A task is sent again, and the
+ * it comes about, which engines of the previous controller have ended, and how. What is not pending
+ * and was not answered is lost, with its answer or before it ran. A task is sent again, and the
  * controller says whether it may run (again); anything else fails with a sentence, and does not
  * stay pending for ever. */
 #include <string.h>

@@ -14,21 +14,9 @@
 #include "wire/connection.h"
 
 static const struct cluster_command *const commands[] = {
-    &command_start,
-    &command_stop,
-    &command_engines,
-    &command_status,
-    &command_stats,
-    &command_restart,
-    &command_scale,
-    &command_signal,
-    &command_logs,
-    &command_trace,
-    &command_list,
-    &command_plugins,
-    &command_profile,
-    &command_completion,
-    NULL,
+    &command_start,   &command_stop,    &command_engines, &command_status,     &command_stats,
+    &command_restart, &command_scale,   &command_signal,  &command_logs,       &command_trace,
+    &command_list,    &command_plugins, &command_profile, &command_completion, NULL,
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands) - 1)
 

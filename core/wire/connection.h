@@ -93,8 +93,8 @@ size_t connection_hosts(const struct connection *connection,
                         const char *hosts[CONNECTION_ADDRESSES_MAX + 1]);
 /* Whether this machine has the address. */
 bool connection_is_own_address(const char *address);
-/* For whoever gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this machine
- * does not know the controller's name. */
+/* For whoever gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this
+ * machine does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
 /* Whether what is sent does not leave the controller's machine: it listens on loopback or on local
  * sockets only. */

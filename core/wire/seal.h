@@ -2,7 +2,7 @@
  * who wrote a message, and is as good at every engine, on every channel and after every restart.
  * Between programs of ours a message is sealed: its signature frame is
  *
- *     the HMAC, in hexadecimal; 16 digits of a counter; 32 digits of the life
+ * the HMAC, in hexadecimal; 16 digits of a counter; 32 digits of the life
  *
  * and the HMAC is over, one behind the other,
  *
@@ -24,10 +24,10 @@
  * 64 MiB, and all that it tells is that it did not. That holds also where a counter was used twice.
  * Whoever has the session's key can seal anything, and needs no other's tag.
  *
- * Counters begin with the wall clock in microseconds, so that those of a peer that starts anew are higher,
- * and a controller's also above those of the previous one, whose clock may have been ahead; each is
- * taken once (window.h). A reply is not bound to a life: it acts once, on the request that it
- * answers, and a controller takes those that were on their way to its predecessor. */
+ * Counters begin with the wall clock in microseconds, so that those of a peer that starts anew are
+ * higher, and a controller's also above those of the previous one, whose clock may have been ahead;
+ * each is taken once (window.h). A reply is not bound to a life: it acts once, on the request that
+ * it answers, and a controller takes those that were on their way to its predecessor. */
 #ifndef WIRE_SEAL_H
 #define WIRE_SEAL_H
 
@@ -101,8 +101,8 @@ uint64_t seal_highest(const struct seal *seal, const void *name, size_t size);
 void seal_close_past(struct seal *seal, const void *name, size_t size);
 void seal_release(struct seal *seal);
 
-/* What answers a ping beside its echo: digits that only whoever has the key can write, for this name
- * and this ping. Returns their number, 0 where messages are not signed. */
+/* What answers a ping beside its echo: digits that only whoever has the key can write, for this
+ * name and this ping. Returns their number, 0 where messages are not signed. */
 #define SEAL_PROOF_MAX (2 * MAC_BYTES_MAX)
 size_t seal_prove(struct session *session, const void *name, size_t name_size, const void *ping,
                   size_t ping_size, char proof[SEAL_PROOF_MAX]);

@@ -1,5 +1,5 @@
-/* What the records thread does with its store: records are put, found and committed, and what is lost
- * is counted. */
+/* What the records thread does with its store: records are put, found and committed, and what is
+ * lost is counted. */
 #include "controller/records/records.h"
 
 #include <stdlib.h>

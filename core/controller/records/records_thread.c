@@ -1,5 +1,5 @@
-/* The records thread: hears from the hub (PULL, inproc) what happens to requests and what clients ask
- * of their records, and answers (PUSH, inproc, back to the hub).
+/* The records thread: hears from the hub (PULL, inproc) what happens to requests and what clients
+ * ask of their records, and answers (PUSH, inproc, back to the hub).
  *
  * However slow the store is, only this thread waits for it. */
 #include <stdlib.h>
