@@ -313,7 +313,7 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
 void loop_drain(struct loop *loop, void *socket)
 {
     for (size_t i = 0; i < loop->count; i++)
-        if (loop->sources[i].socket == socket)
+        if (socket && loop->sources[i].socket == socket)
             serve(loop, &loop->sources[i], SIZE_MAX);
 }
 

@@ -66,8 +66,8 @@ bool loop_enter(struct loop *loop);
 void loop_leave(struct loop *loop);
 /* Notes that this thread has sent on `socket`. */
 void loop_sent(void *socket);
-/* Hands everything that has arrived at `socket` to its function. From within one of the loop's
- * functions. */
+/* Hands everything that has arrived at `socket` to its function; nothing where it is NULL. From
+ * within one of the loop's functions. */
 void loop_drain(struct loop *loop, void *socket);
 
 #endif

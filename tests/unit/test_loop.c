@@ -281,6 +281,32 @@ Test(loop, reads_what_rests_when_its_rest_ends)
     loop_destroy(calm.loop);
 }
 
+/* What drains all sockets when a descriptor is ready, one of which was never made: as a client
+ * whose tunnel has ended, and whose controller is too old to broadcast. */
+struct drained {
+    struct loop *loop;
+    int fd;
+    unsigned calls;
+};
+
+static void drain_all(void *self)
+{
+    struct drained *drained = self;
+    if (++drained->calls == 1)
+        loop_drain(drained->loop, NULL);
+    loop_end(drained->loop);
+}
+
+Test(loop, drains_no_descriptor_in_place_of_a_socket_that_is_not_there)
+{
+    struct drained drained = {.loop = loop_create("drained", NULL), .fd = eventfd(1, EFD_NONBLOCK)};
+    cr_assert_eq(loop_add_fd(drained.loop, drained.fd, drain_all, &drained), 0);
+    loop_run(drained.loop);
+    cr_assert_eq(drained.calls, 1);
+    loop_destroy(drained.loop);
+    close(drained.fd);
+}
+
 Test(loop, refuses_what_is_not_there)
 {
     struct loop *loop = loop_create("nothing", NULL);
