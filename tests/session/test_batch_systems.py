@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import signal
+import time
 
 import docblocks
 import pytest
@@ -139,6 +140,19 @@ def test_engines_of_an_array_run_on_where_one_has_ended(batch, system, ipcluster
     assert len(system.jobs()) == 1
     assert cluster.stop(signal.SIGINT, 60) == 0
     assert_no_jobs(system)
+
+
+@pytest.mark.parametrize("system", ["lsf"], indirect=True)
+def test_ipcluster_waits_for_no_engine_that_runs_on_before_it_shows_the_file_that_all_write(batch, system, ipcluster):
+    cluster = batch.begin("start", *batch.words)
+    cluster.wait_for_output(UP, 60)
+    with ipcluster.Client(str(batch.profile_dir() / "security/ipcontroller-client.json")) as client:
+        os.kill(client[0].apply_sync(os.getpid), signal.SIGKILL)
+        cluster.wait_for_output("An engine ended with status 137", 60)
+        began = time.monotonic()
+        cluster.wait_for_output("The end of ", 60)
+        assert time.monotonic() - began < 4.5  # which it would wait for a watcher
+    assert cluster.stop(signal.SIGINT, 60) == 0
 
 
 # As ipyparallel has it.

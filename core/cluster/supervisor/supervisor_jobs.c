@@ -137,6 +137,17 @@ int supervisor_adopt(struct supervisor *supervisor, struct supervised_job *job,
     return outcome;
 }
 
+/* Whether copies that run write to the file, too: their watchers hold it as long as they do. */
+static bool is_written_by_others(const struct supervised_job *job, unsigned index, const char *path)
+{
+    char other[PATH_BYTES];
+    for (unsigned i = 0; job->running > 0 && i < instances_count(job->launcher); i++)
+        if (i != index && instances_output(job->launcher, i, other, sizeof(other)) == 0 &&
+            strcmp(path, other) == 0)
+            return true;
+    return false;
+}
+
 void supervisor_show_tail(const struct supervised_job *job, unsigned index, bool ended)
 {
     struct progress *progress = supervisor_progress_of(job);
@@ -144,7 +155,7 @@ void supervisor_show_tail(const struct supervised_job *job, unsigned index, bool
     size_t size;
     if (!job->launcher || instances_output(job->launcher, index, path, sizeof(path)) < 0)
         return;
-    if (ended)
+    if (ended && !is_written_by_others(job, index, path))
         logs_await_end(path, LAST_WORDS_MS);
     FILE *stream = open_memstream(&tail, &size);
     bool some = stream && logs_tail(path, TAIL_LINES, stream);
