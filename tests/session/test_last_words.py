@@ -271,6 +271,16 @@ def test_ipcluster_shows_the_last_words_that_an_engines_watcher_has_still_to_wri
     cluster.wait_for_output(r"The end of .*:\n(.*\n)*.*first this, dann Übles")
 
 
+def test_the_watcher_of_an_engine_that_was_started_without_standard_input_has_its_output(sandbox, new_cluster):
+    cluster = new_cluster(0)
+    engine = sandbox.start("/bin/sh", "-c", 'exec "$0" "$1" <&-', sandbox.programs.ipengine, "--profile=default")
+    with ipcluster.Client(str(cluster.client_file), timeout=LONG) as client:
+        client.wait_for_engines(1, timeout=LONG)
+        (watcher,) = named(sandbox, "engine-watcher")
+        output = str(engine.output_path)
+        assert [os.readlink(f"/proc/{watcher.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null", output, output]
+
+
 def test_an_engine_that_never_had_an_id_is_called_by_its_host_and_process(sandbox):
     broken = sandbox.dir / "broken"
     broken.write_text("#!/bin/sh\necho process $$ is broken\nexit 7\n")
