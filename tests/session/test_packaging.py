@@ -37,6 +37,17 @@ def test_nothing_that_packages_are_made_from_names_a_place_or_a_host_of_some_mac
         assert not hosts and not re.search(r"(?<![\w.}])/(home|root|tmp|work|srv)/", path.read_text()), path
 
 
+@pytest.mark.skipif(not (TOP / ".git").exists(), reason="no repository says which files there are")
+def test_a_source_archive_has_each_file_of_the_repository(build, tmp_path):
+    folder = tmp_path / "archive"
+    subprocess.run(["make", "-s", "-C", build, "distdir", f"distdir={folder}", f"top_distdir={folder}"], check=True)
+    files = subprocess.run(["git", "-C", TOP, "ls-files"], check=True, capture_output=True, text=True).stdout.split(
+        "\n"
+    )
+    assert {name for name in files if name and not (folder / name).exists()} == {".gitignore"}
+    subprocess.run(["chmod", "-R", "u+w", folder], check=True)
+
+
 def test_the_symbols_file_has_each_name_that_the_library_shows(build):
     library = build / "core/client/.libs/libipcluster.so"
     shown = {line.split()[-1] for line in subprocess.run(["nm", "-D", "--defined-only", library], check=True, capture_output=True,
