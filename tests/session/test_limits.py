@@ -72,6 +72,14 @@ def test_too_few_descriptors_are_an_error_that_names_the_limit(sandbox, programs
     ), ended
 
 
+def test_a_client_connects_with_as_many_descriptors_as_it_says_that_it_needs(sandbox, programs_words):
+    words = programs_words("client")
+    refused = sandbox.run(*limited(*words, nofile=24), python=True).err
+    needed, left = map(int, re.search(r"needs (\d+) file descriptors, and (\d+) are left", refused).groups())
+    connected = sandbox.run(*limited(*words, nofile=24 + needed - left), python=True)
+    assert connected.status == 0, connected
+
+
 @pytest.mark.parametrize("program", WHO)
 def test_too_few_threads_are_an_error_that_names_the_limit(sandbox, programs_words, program):
     python = program == "client"
