@@ -30,6 +30,8 @@ const struct settings_program engine_program = {
         "0  It ended as asked.\n1  A setting is wrong.\n3  There is no usable connection file.\n"
         "4  MPI could not be initialised.\n5  The controller did not register it.\n"
         "6  The controller was lost.\n"
+        "7  The engine failed: a part of ipcluster cannot be loaded, or a limit of the system is "
+        "too low.\n"
         "8  It reached a limit: of memory, of time, or the end of its batch job.\n",
     .flags = flags,
     .flag_count = sizeof(flags) / sizeof(*flags),

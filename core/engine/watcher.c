@@ -204,6 +204,11 @@ static bool read_reaped(const struct watch *watch, int *status)
     return true;
 }
 
+static bool read_status(const struct watch *watch, int *status)
+{
+    return read_zombie(watch, status) || read_reaped(watch, status);
+}
+
 /* Where a core goes is the system's choice (core(5)): to a file of some name, or to a program. */
 static void describe_core(char *text, size_t size)
 {
@@ -236,7 +241,7 @@ static enum io_cause describe_end(const struct watch *watch, char *text, size_t 
     int status = 0;
     if (!watch->dead)
         snprintf(text, size, "became another program");
-    else if (!read_zombie(watch, &status) && !read_reaped(watch, &status))
+    else if (!read_status(watch, &status))
         snprintf(text, size, "the system does not tell how");
     else if (WIFSIGNALED(status)) {
         if (WCOREDUMP(status))
@@ -254,7 +259,7 @@ static enum io_cause describe_end(const struct watch *watch, char *text, size_t 
 static void tell_no_engine(const struct watch *watch)
 {
     int status = 0;
-    if (*watch->text != '/' || (read_zombie(watch, &status) && WIFSIGNALED(status)))
+    if (*watch->text != '/' || (read_status(watch, &status) && WIFSIGNALED(status)))
         return;
     fprintf(
         stderr,

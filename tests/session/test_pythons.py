@@ -29,6 +29,7 @@ def pyenv(minors):
     return [str(path) for path in found if int(path.parts[-3].split(".")[1]) in minors]
 
 
+KERNEL = tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups()))
 OTHERS = pyenv(range(11, 100))
 TOO_OLD = pyenv(range(6, 11))
 
@@ -250,6 +251,22 @@ def test_a_python_that_cannot_be_an_engines_is_refused_in_one_sentence(sandbox, 
     assert "cannot be executed: Exec format error" in fails(sandbox, f"--python={text}")
     for line in (fails(sandbox, f"--python={tmp_path}/none"), fails(sandbox, f"--python={text}")):
         assert "--python=PATH" in line
+
+
+@pytest.mark.skipif(KERNEL < (6, 15), reason="once a process is reaped this kernel says no more how it ended")
+def test_a_python_that_is_killed_before_its_engine_runs_is_not_said_to_be_none(sandbox, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 600\n")
+    python.chmod(0o755)
+    engine = sandbox.start(sandbox.programs.ipengine, f"--python={python}")
+    wait_until(lambda: Path(f"/proc/{engine.pid}/comm").read_text() == "sleep\n", 20, "it has become the program")
+    (watcher,) = named(sandbox, "engine-watcher")
+    watcher.suspend()
+    engine.popen.terminate()
+    engine.popen.wait()
+    watcher.resume()
+    wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "the watcher ends")
+    assert "has ended before" not in engine.output
 
 
 def test_a_program_that_is_no_python_and_ends_without_a_word_is_named(sandbox):
