@@ -44,7 +44,7 @@ struct trace_ring {
 
 struct trace_file {
     int fd;
-    unsigned number; /* counts files, from 1 on */
+    unsigned number; /* among the files that this process has ever begun, from 1 on */
     unsigned named;  /* the version of the process's name that is written */
     long long bytes, bytes_max;
     char path[PATH_BYTES];

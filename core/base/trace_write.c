@@ -180,15 +180,33 @@ static void add_head(struct trace_file *file)
     end_line(file);
 }
 
+/* Where what was written before is, once the file is large. Returns 0, or -1 with `error` set. */
+static int name_previous(const struct trace_file *file, char previous[PATH_BYTES],
+                         struct ipcl_error *error)
+{
+    return path_format(previous, error, "%s.1", file->path);
+}
+
+/* That of an earlier trace is no part of this one. */
+static void remove_previous(const struct trace_file *file)
+{
+    char previous[PATH_BYTES];
+    if (!name_previous(file, previous, NULL))
+        unlink(previous);
+}
+
 int trace_file_open(struct trace_file *file, struct ipcl_error *error)
 {
+    static unsigned files; /* one trace is written at a time */
     file->fd = trust_open(file->path, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, error);
     if (file->fd < 0)
         return -1;
     if (ftruncate(file->fd, 0) && errno != EINVAL) /* a device has no length */
         return ipcl_error_set(error, "%s cannot be written: %s", file->path, strerror(errno));
+    if (!file->number)
+        remove_previous(file);
     file->bytes = 0;
-    file->number++;
+    file->number = ++files;
     file->named = 0;
     add_head(file);
     return 0;
@@ -295,7 +313,7 @@ static void rotate(struct trace_file *file)
 {
     char previous[PATH_BYTES];
     int full = file->fd;
-    if (path_format(previous, &file->error, "%s.1", file->path)) {
+    if (name_previous(file, previous, &file->error)) {
         file->failed = true;
     } else if (rename(file->path, previous)) {
         file->failed = true;
@@ -307,6 +325,7 @@ static void rotate(struct trace_file *file)
             file->fd = full;
     } else {
         close(full);
+        write_out(file); /* one without a head is no trace, and its process may end now */
     }
 }
 
