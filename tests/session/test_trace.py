@@ -203,3 +203,16 @@ def test_an_engine_that_is_killed_leaves_a_trace_that_says_what_it_ran(new_clust
     cluster.engines[0].popen.wait(60)
     left = check_format(merged(sandbox, file))
     assert [event["args"]["id"] for event in left] == result.msg_ids
+
+
+def test_traces_that_cannot_be_merged_leave_the_picture_that_is_there(sandbox):
+    picture = sandbox.dir / "picture.json"
+    picture.write_text("[]\n")
+    no_trace = sandbox.dir / "other.json"
+    no_trace.write_text("{}\n")
+    before = sorted(sandbox.dir.iterdir())
+    for path, why in (no_trace, "is no trace of ipcluster's"), (sandbox.dir / "nothing", "No such file or directory"):
+        finished = sandbox.run("ipcluster", "trace", "merge", path, "-o", picture)
+        assert finished.status == 1 and why in finished.err
+        assert picture.read_text() == "[]\n"
+        assert sorted(sandbox.dir.iterdir()) == before

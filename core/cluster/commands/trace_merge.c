@@ -201,12 +201,15 @@ static void release(struct merging *merging)
 int trace_merge(char *const *paths, int count, const char *to, struct ipcl_error *error)
 {
     struct merging merging = {.to_path = to};
-    int status = 0, fd = trust_open(to, O_WRONLY | O_CREAT, 0600, NULL, error);
+    char part[PATH_BYTES];
+    int status = path_format(part, error, "%s.%d", to, (int)getpid());
+    int fd = status ? -1 : trust_open(part, O_WRONLY | O_CREAT | O_TRUNC, 0600, NULL, error);
     if (fd < 0)
         return -1;
     merging.to = fdopen(fd, "w");
     if (!merging.to) {
         close(fd);
+        unlink(part);
         return ipcl_error_set(error, "out of memory");
     }
     fputs("[{\"pid\":0,\"ts\":0,\"ph\":\"M\",\"name\":\"ipcluster_trace_merged\"}", merging.to);
@@ -214,9 +217,11 @@ int trace_merge(char *const *paths, int count, const char *to, struct ipcl_error
         status = merge_path(&merging, paths[i], error);
     fputs("]\n", merging.to);
     bool whole = !fflush(merging.to) && !ferror(merging.to);
-    if (!status && (!whole || ftruncate(fd, ftell(merging.to))))
+    if (!status && (!whole || rename(part, to)))
         status = ipcl_error_set(error, "%s cannot be written: %s", to, strerror(errno));
     fclose(merging.to);
+    if (status)
+        unlink(part);
     release(&merging);
     return status ? -1 : merging.files;
 }
