@@ -204,7 +204,7 @@ def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_c
         cluster.sandbox.programs.ipcontroller, "--cluster-id=b", f"--metrics={address.netloc}", timeout=60
     )
     assert done.status == 1 and "IPController.metrics" in done.out + done.err
-    for wrong in "nine", "localhost:1", "70000", "1.2.3:4":
+    for wrong in "nine", "localhost:1", "70000", "1.2.3:4", "127.127.127.1271:0":
         done = cluster.sandbox.run(cluster.sandbox.programs.ipcontroller, "--cluster-id=b", f"--metrics={wrong}")
         assert done.status == 1 and "IPController.metrics is a port" in done.out + done.err
 
@@ -240,3 +240,31 @@ def test_the_command_shows_what_was_counted(new_cluster):
     cluster.controller.popen.wait()
     done = box.run(box.programs.ipcluster, "stats")
     assert done.status == 11 and "no cluster runs here" in done.out + done.err
+
+
+def test_whoever_watches_goes_on_with_the_controller_that_takes_the_place_of_the_first(new_cluster):
+    cluster = new_cluster(0, controller=["--reuse"])
+    box = cluster.sandbox
+    watching = box.start(box.programs.ipcluster, "stats", "--watch", "--interval=1", "--json")
+    wait_until(lambda: "\n" in watching.output)
+    cluster.controller.stop(signal.SIGKILL)
+    cluster.start_controller("--reuse")
+    begun = time.time()
+
+    def told():
+        """What was told since."""
+        answers = [json.loads(line) for line in watching.output.splitlines(keepends=True) if line.endswith("\n")]
+        assert all("ipcluster_tasks_waiting" in answer.get("values", {}) for answer in answers)
+        assert watching.alive, watching.output
+        return [answer for answer in answers if answer["time"] > begun]
+
+    wait_until(lambda: len(told()) >= 2, LONG)
+
+
+def test_a_long_time_between_two_looks_is_as_long_as_it_is_said_to_be(new_cluster):
+    box = new_cluster(0).sandbox
+    # 2^32 microseconds and a few
+    watching = box.start(box.programs.ipcluster, "stats", "--watch", "--interval=4295", "--json")
+    wait_until(lambda: "\n" in watching.output)
+    time.sleep(1)
+    assert watching.output.count("\n") == 1

@@ -94,7 +94,7 @@ static double value_of(const json_t *answer, const char *series)
     return json_number_value(json_object_get(json_object_get(answer, "values"), series));
 }
 
-/* How much a value, or where `divisor` is not NULL that for each of these, is in the answer. */
+/* A value, and how much of it was added in a second: not where another controller counts anew. */
 static void add_row(json_t *rows, const struct show *show, const json_t *answer, const char *name,
                     const char *series, const json_t *metric)
 {
@@ -124,7 +124,8 @@ static void add_average(json_t *rows, const struct show *show, const json_t *ans
            lately_s = sum - value_of(show->before, sum_name);
     if (count == 0)
         return;
-    json_t *now = show->before && lately > 0 ? quantity(lately_s / lately, "seconds") : NULL;
+    json_t *now =
+        show->before && lately > 0 && lately_s >= 0 ? quantity(lately_s / lately, "seconds") : NULL;
     json_array_append_new(rows,
                           json_pack("[s s o o]", name, "on average",
                                     quantity(sum / count, "seconds"), now ? now : json_string("")));

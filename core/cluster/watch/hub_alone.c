@@ -1,6 +1,7 @@
 /* Asking the hub, and engines through it, once and without an event loop. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -20,8 +21,11 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
         free(watch);
         return NULL;
     }
-    if (hub_link_open(&watch->link, registry, path, error) == 0)
+    if (hub_link_open(&watch->link, registry, path, error) == 0) {
+        /* Nobody reads here what the hub publishes, and some stay for days. */
+        zmq_setsockopt(watch->link.notification, ZMQ_UNSUBSCRIBE, "", 0);
         return watch;
+    }
     hub_watch_free(watch);
     return NULL;
 }
@@ -265,28 +269,49 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
     return details;
 }
 
+/* Nothing where the controller that was asked last is no more: another may have taken its place,
+ * under other keys and at another address. Borrowed. */
+static const json_t *ask_stats(struct hub_watch *watch, int timeout_ms)
+{
+    const json_t *answer = ask_alone(watch, "stats_request", NULL, "stats_reply", timeout_ms);
+    return json_object_get(answer, "values") ? answer : NULL;
+}
+
+static void pause_for(int pause_ms)
+{
+    const struct timespec pause = {.tv_sec = pause_ms / 1000,
+                                   .tv_nsec = pause_ms % 1000 * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
 int hub_stats(struct registry *registry, const char *path, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error)
 {
-    struct hub_watch *watch = open_alone(registry, path, error);
-    if (!watch)
-        return -1;
-    const json_t *answer = NULL;
-    bool again = ask_list(watch, timeout_ms);
-    while (again) {
-        answer = ask_alone(watch, "stats_request", NULL, "stats_reply", timeout_ms);
+    struct hub_watch *watch = NULL;
+    const json_t *answer;
+    bool again, told = false;
+    do {
+        answer = watch ? ask_stats(watch, timeout_ms) : NULL;
+        if (!answer) {
+            if (watch)
+                hub_watch_free(watch);
+            watch = open_alone(registry, path, error);
+            answer = watch && ask_list(watch, timeout_ms) ? ask_stats(watch, timeout_ms) : NULL;
+        }
         json_t *whole = json_deep_copy(answer);
         again = answer && each(self, whole);
         json_decref(whole);
+        told = told || answer;
         if (again)
-            usleep((useconds_t)interval_ms * 1000);
-    }
-    bool told = answer;
-    hub_watch_free(watch);
-    return told ? 0
-                : ipcl_error_set(error,
-                                 "no hub says what it has counted at the address in %s: it has "
-                                 "ended, or is one that does not count",
-                                 path);
+            pause_for(interval_ms);
+    } while (again);
+    if (watch || told)
+        ipcl_error_set(error,
+                       "no hub says what it has counted at the address in %s: it has ended, or is "
+                       "one that does not count",
+                       path);
+    if (watch)
+        hub_watch_free(watch);
+    return answer ? 0 : -1;
 }

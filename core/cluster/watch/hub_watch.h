@@ -120,8 +120,9 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
 json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
                     struct ipcl_error *error);
 /* Asks the hub what the controller has counted, and hands `each` the whole answer, which it may
- * change; as long as that returns true, again after so many milliseconds. Returns 0, or -1 with
- * `error` set where the hub does not answer within `timeout_ms`. */
+ * change; as long as that returns true, again after so many milliseconds, also where another
+ * controller has taken its place by then. Returns 0, or -1 with `error` set where no hub answers
+ * within some times `timeout_ms`. */
 int hub_stats(struct registry *registry, const char *path, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error);

@@ -208,13 +208,13 @@ static int read_address(const char *where, struct sockaddr_in *address, struct i
 {
     char host[INET_ADDRSTRLEN] = "127.0.0.1", *end;
     const char *colon = strrchr(where, ':'), *digits = colon ? colon + 1 : where;
-    if (colon)
-        snprintf(host, sizeof(host), "%.*s", (int)(colon - where), where);
+    bool fits = !colon || snprintf(host, sizeof(host), "%.*s", (int)(colon - where), where) <
+                              (int)sizeof(host);
     long port = strtol(digits, &end, 10);
     *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (!strcmp(host, "*"))
         snprintf(host, sizeof(host), "0.0.0.0");
-    if (end == digits || *end || port < 0 || port > UINT16_MAX ||
+    if (!fits || end == digits || *end || port < 0 || port > UINT16_MAX ||
         inet_pton(AF_INET, host, &address->sin_addr) != 1)
         return ipcl_error_set(error,
                               "IPController.metrics is a port, or an IPv4 address of this host (* "
@@ -254,7 +254,9 @@ struct metrics *metrics_open(const char *where, struct ipcl_error *error)
         metrics->connections[i].fd = -1;
     metrics->listener = -1;
     metrics->wake = eventfd(0, EFD_CLOEXEC);
-    int failed = listen_at(metrics, where, error);
+    int failed = metrics->wake < 0
+                     ? ipcl_error_set(error, "cannot answer scrapers: %s", strerror(errno))
+                     : listen_at(metrics, where, error);
     if (!failed && (errno = pthread_create(&metrics->thread, NULL, run, metrics)))
         failed = ipcl_error_set(error, "cannot start a thread: %s", strerror(errno));
     if (!failed) {
@@ -264,7 +266,8 @@ struct metrics *metrics_open(const char *where, struct ipcl_error *error)
     }
     if (metrics->listener >= 0)
         close(metrics->listener);
-    close(metrics->wake);
+    if (metrics->wake >= 0)
+        close(metrics->wake);
     free(metrics);
     return NULL;
 }
