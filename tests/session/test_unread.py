@@ -116,6 +116,12 @@ def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(control
     assert not engine.shell.poll(100)
 
 
+def unread_output(peer):
+    """How many bytes of output wait for subscribers, as the controller says."""
+    answer = peer.ask(peer.connect(zmq.DEALER, peer.client["registration"]), "stats_request")[1]
+    return answer["values"]['ipcluster_unread_bytes{socket="iopub",side="client"}']
+
+
 def test_large_output_for_a_subscriber_that_does_not_read_is_bounded(controller, growth):
     peer = controller(f"--IPController.unread_backlog={BOUND}", *LOCAL)
     subscriber = stopped(peer, zmq.SUB, peer.url(peer.client["iopub"]))
@@ -136,8 +142,10 @@ def test_large_output_for_a_subscriber_that_does_not_read_is_bounded(controller,
     publish([MEGABYTE], 200)
     wait_until(lambda: "a subscriber does not read" in peer.process.output, 30, "output is dropped")
     assert growth(peer) < BOUND + (60 << 20)
+    assert BOUND // 2 < unread_output(peer) < BOUND + (2 << 20)
     publish([], 1)
     seen = 0
     while len(subscriber.recv_multipart()[-1]) == len(MEGABYTE):
         seen += 1
     assert 20 < seen < 200, "small output still comes, and the large that waited"
+    wait_until(lambda: unread_output(peer) == 0, 30, "nothing waits any more")

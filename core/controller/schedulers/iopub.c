@@ -13,6 +13,9 @@
 #include "controller/exchange/report.h"
 #include "wire/published.h"
 
+/* How often it is looked at how much output subscribers have not read. */
+#define LOOK_MS 500
+
 struct iopub {
     struct loop *loop;
     struct sessions sessions;
@@ -140,6 +143,15 @@ static void iopub_from_client(void *self, struct message *message)
         message_send(message, iopub->engines);
 }
 
+/* What leaves is no event here: it is looked at as long as there is any. */
+static long long iopub_on_tick(void *self, long long now_ms)
+{
+    const struct iopub *iopub = self;
+    size_t waiting = flight_bytes(iopub->flight);
+    counter_set(&stats.sockets[STATS_IOPUB_CLIENTS].unread_bytes, waiting);
+    return waiting ? now_ms + LOOK_MS : CLOCK_NEVER;
+}
+
 static struct loop *iopub_loop(void *self)
 {
     return ((struct iopub *)self)->loop;
@@ -202,6 +214,7 @@ static void *iopub_create(struct controller *controller, struct ipcl_error *erro
     iopub->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     if (loop_keep(iopub->loop, iopub->report.socket))
         goto failed;
+    loop_set_tick(iopub->loop, iopub_on_tick, iopub);
     if (!subscribe(iopub))
         return iopub;
     ipcl_error_set(error, "cannot subscribe to the engines' output");
