@@ -265,7 +265,9 @@ def test_ipcluster_shows_the_last_words_that_an_engines_watcher_has_still_to_wri
         client[0].apply_async(exit_with_words)
         try:
             files = psutil.Process(cluster.pid).open_files
-            wait_until(lambda: str(log) in [file.path for file in files()], 20, "it waits for the watcher")
+            # As NFS has it, an exclusive lock is for a file that is open for writing.
+            opened = str(log), "r+"
+            wait_until(lambda: opened in [(file.path, file.mode) for file in files()], 20, "it waits for the watcher")
         finally:
             watcher.resume()
     cluster.wait_for_output(r"The end of .*:\n(.*\n)*.*first this, dann Übles")

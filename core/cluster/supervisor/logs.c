@@ -58,7 +58,8 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream)
 void logs_await_end(const char *path, int patience_ms)
 {
     long long end_ms = clock_ms() + patience_ms;
-    int file = trust_open(path, O_RDONLY | O_NONBLOCK, 0, NULL, NULL);
+    /* NFS has exclusive locks for files that are open for writing alone (flock(2)). */
+    int file = trust_open(path, O_RDWR | O_NONBLOCK, 0, NULL, NULL);
     while (file >= 0 && flock(file, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK &&
            clock_ms() < end_ms)
         usleep(1000 * AGAIN_MS);
