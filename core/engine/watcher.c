@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/installation.h"
 #include "base/mark.h"
 #include "base/own_words.h"
 #include "base/secret.h"
@@ -301,6 +302,7 @@ int watcher_start(void)
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
         return -errno;
+    installation_build_tree(); /* found now: by then this file may be another's, or none */
     watch.socket = ends[0];
     watch.pid = getpid();
     watch.process = (int)syscall(SYS_pidfd_open, watch.pid, 0);

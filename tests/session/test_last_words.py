@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import time
@@ -271,6 +272,24 @@ def test_ipcluster_shows_the_last_words_that_an_engines_watcher_has_still_to_wri
         finally:
             watcher.resume()
     cluster.wait_for_output(r"The end of .*:\n(.*\n)*.*first this, dann Übles")
+
+
+def test_the_watcher_of_an_engine_whose_program_is_replaced_finds_the_rest_of_its_installation(
+    sandbox, new_cluster, build, tmp_path
+):
+    """As where ipcluster is built or installed anew while engines run."""
+    cluster = new_cluster(0)
+    program = tmp_path / "tree/core/engine/ipengine"
+    program.parent.mkdir(parents=True)
+    (tmp_path / "tree/config.status").touch()
+    (program.parent / ".libs").symlink_to(build / "core/engine/.libs")
+    shutil.copy(build / "core/engine/ipengine", program)
+    sandbox.start(program)
+    with ipcluster.Client(str(cluster.client_file), timeout=LONG) as client:
+        client.wait_for_engines(1, timeout=LONG)
+        program.unlink()
+        with pytest.raises(EngineError, match="killed by signal 9.*so far it came"):
+            client[0].apply_async(killed_behind_much).get(LONG)
 
 
 def test_the_watcher_of_an_engine_that_was_started_without_standard_input_has_its_output(sandbox, new_cluster):
