@@ -112,8 +112,7 @@ static int explain_no_handshake(const struct ipcl_client *client, const char *ur
                               url, client->path);
     return ipcl_error_set(
         error,
-        "what listens at %s, the controller's address in %s, does not begin to talk within %.1f s: "
-        "it is "
+        "what listens at %s, the controller's address in %s, does not begin to talk within %.1f s: it is "
         "stopped, has no file descriptor left for this connection, or is no controller",
         url, client->path, client->timeout_ms / 1000.0);
 }

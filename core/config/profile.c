@@ -43,8 +43,7 @@ static const struct ipcl_option options[] = {
      "Write the settings that were given, as JSON, and do nothing else."},
     {"show_config_json", IPCL_RENAMED, BASE_CLASS ".show_config", NULL, NULL, NULL},
     {"point_out_python", IPCL_BOOL, "true", NULL, NULL,
-     "Say so where the profile has configuration files of ipyparallel's, which are Python, and "
-     "none "
+     "Say so where the profile has configuration files of ipyparallel's, which are Python, and none "
      "of these programs', which are JSON."},
     {"work_dir", IPCL_STRING, "", "work-dir", NULL,
      "The folder to work in. Where this is not set it is the one that the program was started in."},

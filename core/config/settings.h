@@ -171,7 +171,8 @@ int settings_finish(struct settings *settings, struct ipcl_error *error);
  * as the settings. */
 const char *settings_string(const struct settings *settings, const char *class_name,
                             const char *name);
-/* Leaves such a string, which is a key, out of core files. */
+/* Leaves such a string, which is a key, out of core files, with those that stronger sources have
+ * replaced. */
 void settings_hide(const struct settings *settings, const char *class_name, const char *name);
 int64_t settings_int(const struct settings *settings, const char *class_name, const char *name);
 double settings_real(const struct settings *settings, const char *class_name, const char *name);

@@ -92,6 +92,7 @@ int settings_assign(struct settings *settings, struct setting *item, const struc
                                        : value_from_json(item->option, given->json);
     const struct value *value = parsed;
     if (parsed) {
+        parsed->option = item->option;
         parsed->next = settings->values;
         settings->values = parsed;
     }

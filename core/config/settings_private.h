@@ -22,6 +22,7 @@ enum source {
  * as callers may hold their strings. */
 struct value {
     struct value *next;
+    const struct ipcl_option *option; /* of the setting that it was given to */
     char *text;
     int64_t integer;
     double real;

@@ -41,8 +41,11 @@ const char *settings_string(const struct settings *settings, const char *class_n
 
 void settings_hide(const struct settings *settings, const char *class_name, const char *name)
 {
-    const char *text = settings_string(settings, class_name, name);
-    secret_hide(text, strlen(text));
+    const struct setting *item = holder(settings, settings_lookup(settings, class_name, name));
+    /* One that another source has given since is a key as well, or the same. */
+    for (const struct value *value = settings->values; item && value; value = value->next)
+        if (value->option == item->option && value->text)
+            secret_hide(value->text, strlen(value->text));
 }
 
 int64_t settings_int(const struct settings *settings, const char *class_name, const char *name)

@@ -67,8 +67,7 @@ static const struct ipcl_option controller_options[] = {
      "made; so is that for engines, always."},
     {"curve_secretkey", IPCL_STRING, "", NULL, NULL, "The secret key that belongs to it."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where the controller crashes, as ulimit -c says. It has "
-     "what "
+     "Let the system write a core file where the controller crashes, as ulimit -c says. It has what "
      "is made of keys: keep it as you keep them."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
      "The name of the clients' connection file in the security folder. Where this is not set it is "
@@ -88,21 +87,17 @@ static const struct ipcl_option controller_options[] = {
      "connection file."},
     {"engine_ssh_server", IPCL_STRING, "", "enginessh", NULL, "The same for engines."},
     {"db_class", IPCL_STRING, "nodb", NULL, NULL,
-     "Where records of requests and their results are kept: nodb for nowhere, dictdb for the "
-     "newest "
+     "Where records of requests and their results are kept: nodb for nowhere, dictdb for the newest "
      "in memory (see DictDB in `ipcluster plugins memory`), sqlitedb for a file that outlives the "
      "controller (see SQLiteDB in `ipcluster plugins sqlite`), or the name of a plugin."},
     {"records_backlog", IPCL_INT, "268435456", NULL, NULL,
-     "How many bytes of requests and results may wait for a store that is slow. Beyond that they "
-     "are "
+     "How many bytes of requests and results may wait for a store that is slow. Beyond that they are "
      "not recorded, which is counted and logged; tasks never wait."},
     {"unread_backlog", IPCL_INT, "0", NULL, NULL,
-     "How many bytes may wait, in each thread of the controller, for clients that do not read "
-     "their "
+     "How many bytes may wait, in each thread of the controller, for clients that do not read their "
      "replies, and as many for engines that do not read their requests, such as stopped ones. "
      "Beyond that results are replaced by errors, requests are answered with errors, and output is "
-     "dropped, which is counted and logged; a peer that has little waiting is not concerned. 0: "
-     "half of "
+     "dropped, which is counted and logged; a peer that has little waiting is not concerned. 0: half of "
      "this host's memory."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
      "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "

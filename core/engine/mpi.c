@@ -88,8 +88,7 @@ int mpi_check_alone(int promised, struct ipcl_error *error)
     name_library(version);
     return ipcl_error_set(
         error,
-        "%s started %d engines as one MPI world, but their MPI is %.100s, which does not take "
-        "part: "
+        "%s started %d engines as one MPI world, but their MPI is %.100s, which does not take part: "
         "each would be a world of its own. Start them by the mpiexec that belongs to that MPI "
         "(--MPILauncher.mpi_cmd=mpiexec.openmpi, or mpiexec.mpich), in a Slurm job also by "
         "--SlurmLauncher.start_command='srun --mpi=pmix', or what else of `srun --mpi=list` that "

@@ -73,8 +73,7 @@ static const struct ipcl_option options[] = {
      "Ask for this engine id; -1: the MPI rank where there is one, otherwise the next that is "
      "free."},
     {"ids", IPCL_STRING, "", NULL, NULL,
-     "Ask for one of these engine ids (3,5-7): that of the MPI rank where there is one, or else "
-     "the "
+     "Ask for one of these engine ids (3,5-7): that of the MPI rank where there is one, or else the "
      "first that is free. ipcluster gives them to engines that come back."},
     {"mpi", IPCL_STRING, "", "mpi", "mpi4py",
      "Initialise MPI before registering: mpi4py, pytrilinos, native, or the name of a plugin of "

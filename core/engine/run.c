@@ -144,8 +144,7 @@ static int start_mpi(struct program *program, struct ipcl_error *error)
         !settings_bool(program->settings, "IPEngine", "use_mpi"))
         return ipcl_error_set(
             error,
-            "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 "
-            "ipengine "
+            "--mpi=%s, but no MPI launcher started this engine. Start it with: mpiexec -n 4 ipengine "
             "--mpi=%s (or for one engine that is its own MPI world, --IPEngine.mpi_singleton=true)",
             program->mpi->name, program->mpi->name);
     return host_start_mpi(&program->host, program->mpi, error);

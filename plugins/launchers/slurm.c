@@ -21,8 +21,7 @@ static const struct ipcl_batch_state states[] = {
 };
 static const struct ipcl_option options[] = {
     {"start_command", IPCL_LIST, "srun --kill-on-bad-exit=0 --wait=0", NULL, NULL,
-     "What starts the program within a job, as often as the job has tasks: {start_command} in a "
-     "template. With MPI: srun --mpi=pmix, or mpiexec."}};
+     "What starts the program in a job, once a task; for MPI srun --mpi=pmix, or mpiexec."}};
 static const struct ipcl_batch_system slurm = {
     .name = "Slurm",
     .submit = "sbatch",

@@ -443,8 +443,7 @@ static void *sqlite_create(const struct ipcl_services *services, const char *fol
 
 static const struct ipcl_option options[] = {
     {"filename", IPCL_STRING, "", NULL, NULL,
-     "The file's name. Where this is not set it is tasks.db, or tasks-CLUSTER_ID.db. One "
-     "controller "
+     "The file's name. Where this is not set it is tasks.db, or tasks-CLUSTER_ID.db. One controller "
      "uses it at a time. What was recorded in the last 100 milliseconds may be lost where the "
      "controller is killed; where the host loses its power, somewhat more."},
     {"location", IPCL_STRING, "", NULL, NULL,
@@ -456,8 +455,7 @@ static const struct ipcl_option options[] = {
     {"record_limit", IPCL_INT, "1000000", NULL, NULL,
      "How many records to keep. Beyond that the oldest finished ones are forgotten."},
     {"size_limit", IPCL_INT, "10737418240", NULL, NULL,
-     "How many bytes the records may take in all: requests, results and output. Room in the file "
-     "is "
+     "How many bytes the records may take in all: requests, results and output. Room in the file is "
      "used again, and where more than half of it is free it shrinks."},
 };
 static const struct ipcl_option_table tables[] = {

@@ -107,7 +107,9 @@ def test_user_code_and_launchers_do_not_meet_the_watcher(sandbox, new_their_clus
     assert watcher.cmdline() and not any("ipengine" in word for word in watcher.cmdline())
     files = {os.readlink(f"/proc/{watcher.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{watcher.pid}/fd")}
     pipes = {file for file in files if file.startswith("pipe:")}
-    assert len(pipes) == 3 and files - pipes == {"/dev/null", "anon_inode:[pidfd]", str(cluster.engines[0].output_path)}
+    (hand_over,) = (file for file in files if file.startswith("socket:"))
+    own = {"/dev/null", "anon_inode:[pidfd]", hand_over, str(cluster.engines[0].output_path)}
+    assert len(pipes) == 2 and files - pipes == own
     # Neither what a terminal sends to the engine's group nor a launcher's kill of that group reaches it.
     os.killpg(os.getpgid(engine), signal.SIGKILL)
     wait_until(lambda: not cluster.clients[0].ids, 20, "their controller has heard of the end")

@@ -90,7 +90,7 @@ def test_ports_of_a_range_in_use_are_passed_over(controller, sandbox):
     finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=x", f"--port={ports[0]}")
     assert finished.status == 1 and "in use" in finished.err
     third = controller(f"--ports={ports[0]}", cluster_id="third")
-    assert "none is left" in third.process.output
+    assert "none of the ports that were given (1) is free" in third.process.output
 
 
 def test_log_to_file(sandbox, controller):

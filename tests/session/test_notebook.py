@@ -209,7 +209,7 @@ def test_what_is_printed_between_displays_is_one_text_once_these_are_hidden(bloc
 def test_a_line_that_has_no_end_is_shown_in_parts_where_lines_are(ipcluster, capsys):
     from ipcluster.streamed import _Lines
 
-    lines = _Lines(SimpleNamespace(_children=[None, None]))
+    lines = _Lines(SimpleNamespace(children=[None, None]), None)
     for _ in range(100):
         lines._add(0, 0, "stream", json.dumps({"name": "stdout", "text": "\r" + 999 * "."}))
     lines._add(1, 1, "stream", json.dumps({"name": "stdout", "text": "whole\n"}))
@@ -224,7 +224,7 @@ def test_a_line_that_has_no_end_is_shown_in_parts_where_lines_are(ipcluster, cap
 def test_of_what_engines_print_only_colours_reach_a_terminal_that_is_drawn_anew(ipcluster, capsys, printed, shown):
     from ipcluster.streamed import _Terminal
 
-    _Terminal(SimpleNamespace(_children=[]))._replace([printed])
+    _Terminal(SimpleNamespace(children=[]), None)._replace([printed])
     assert capsys.readouterr().out == f"\x1b[J\x1b[?7l{shown}\x1b[0m\n\x1b[?7h"
 
 

@@ -476,7 +476,7 @@ def test_jobs_that_wait_are_cancelled_when_their_set_is_to_be_smaller(box, slurm
     assert (
         part.status == 6
         and "1 of 1 surplus engines stay: they work" in part.err
-        and "wait in a batch job with others" in part.err
+        and "are in a batch job with others" in part.err
     )
     wait_until(
         lambda: sorted(state for job, state in slurm.states().items() if job not in known)

@@ -48,8 +48,7 @@ static const struct ipcl_option common[] = {
      "Where the script is written, a path or a name in the profile's folder. Where it is empty: "
      "beside the job's output."},
     {"output_file", IPCL_STRING, "", NULL, NULL,
-     "Where the job's output goes, a path or a name in the profile's log folder. Where it is "
-     "empty: "
+     "Where the job's output goes, a path or a name in the profile's log folder. Where it is empty: "
      "a file in the log folder that is named for the cluster and the time."},
     {"submit_command", IPCL_LIST, "", NULL, NULL,
      "The command that submits a script, whose path follows it."},

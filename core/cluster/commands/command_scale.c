@@ -20,13 +20,10 @@ static const struct settings_program program = {
     .page = "ipcluster-scale",
     .usage = "ipcluster scale [options] --n=N",
     .description =
-        "Gives a set of engines another number of them. More are started as the set was. Where "
-        "there "
-        "are too many, batch jobs that wait are cancelled, and then engines end that do nothing "
-        "and "
+        "Gives a set of engines another number of them. More are started as the set was. Where there "
+        "are too many, batch jobs that wait are cancelled, and then engines end that do nothing and "
         "keep nothing for a client: no client has asked anything of them by their ids since they "
-        "began, or were cleared. The others stay until they end, or a client clears them and this "
-        "is "
+        "began, or were cleared. The others stay until they end, or a client clears them and this is "
         "typed again.",
     .exit_status = "0   The set has that many, or batch jobs for them are submitted or cancelled.\n"
                    "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
@@ -174,10 +171,8 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
     if (outcome == 0 && staying > 0)
         outcome = ipcl_error_set(
             error,
-            "%zu of %zu surplus engines stay: they work, or may keep what a client has put there, "
-            "or "
-            "are in a batch job with others that do. Each goes when it ends (--force ends now "
-            "those "
+            "%zu of %zu surplus engines stay: they work, or may keep what a client has put there, or "
+            "are in a batch job with others that do. Each goes when it ends (--force ends now those "
             "that have begun)",
             staying, surplus);
     json_decref(taken);

@@ -43,8 +43,7 @@ static const struct ipcl_option cluster_options[] = {
     {"controller_location", IPCL_STRING, "", "location", NULL,
      "The controller's host name or address, as engines and clients elsewhere reach it."},
     {"python", IPCL_STRING, "", "python", NULL,
-     "The Python that engines run in: a path, or a name on the PATH of their hosts, of CPython "
-     "3.11 "
+     "The Python that engines run in: a path, or a name on the PATH of their hosts, of CPython 3.11 "
      "or later. Default: that of the environment that is activated here, where it is there, too; "
      "otherwise the one that ipcluster was installed for. ipcluster profile convert: "
      "the one that runs what it reads, which must have traitlets; default: python3."},
@@ -58,8 +57,7 @@ static const struct ipcl_option cluster_options[] = {
      "Write what would be started, or submitted to a batch system and by which command, and start "
      "nothing."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has "
-     "what "
+     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has what "
      "is made of keys: keep it as you keep them."},
 };
 static const struct ipcl_option_table cluster_table = {

@@ -86,8 +86,8 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 /* They could not be started: it is as if they had ended. */
 void slots_failed(struct slots *slots, long long now_ms);
 unsigned slots_count(const struct slots *slots);
-/* How many of them have an engine that is to end for good, or has left the hub and is likely to
- * have ended. */
+/* How many of them have an engine that is to end for good, has left the hub and is likely to have
+ * ended, or has ended, which the hub has not noticed yet. */
 unsigned slots_leaving(const struct slots *slots);
 /* Whether anything changes as time passes. */
 bool slots_pending(const struct slots *slots);

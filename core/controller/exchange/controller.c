@@ -60,7 +60,7 @@ static int next_port(struct port_pool *pool)
 static void warn_of_random(struct port_pool *pool)
 {
     if (pool->ports.count && !pool->warned)
-        log_warn("all of the %zu ports that were given are in use: other free ports are taken",
+        log_warn("none of the ports that were given (%zu) is free: other ports are taken",
                  pool->ports.count);
     pool->warned = true;
 }
