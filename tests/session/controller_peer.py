@@ -124,13 +124,20 @@ class Peer:
         assert parent["msg_id"] == msg_id
         return header["msg_type"], answer
 
-    def connection(self):
-        """What the hub tells a client that connects."""
+    def ask_hub(self, msg_type, content=None):
         query = self.connect(zmq.DEALER, self.client["registration"])
         try:
-            return self.ask(query, "connection_request")[1]
+            return self.ask(query, msg_type, content)[1]
         finally:
             query.close()
+
+    def connection(self):
+        """What the hub tells a client that connects."""
+        return self.ask_hub("connection_request")
+
+    def counted(self, name):
+        """A number of those that the controller counts."""
+        return self.ask_hub("stats_request")["values"][name]
 
     def engines(self):
         return self.connection()["engines"]

@@ -13,7 +13,7 @@ import zmq
 
 from controller_peer import DELIMITER, Engine, next_frames, submit
 from engine_peer import LINGER_MS
-from support import PYTHON, TOP
+from support import PYTHON, TOP, wait_until
 
 sys.path.insert(0, str(TOP / "tests/fuzz"))
 from live import campaign
@@ -306,6 +306,8 @@ def test_whoever_waits_for_a_result_that_is_too_large_to_be_read_hears_so_and_it
         "has 20000000 bytes, and the controller reads up to 16777280 .IPController.frame_bytes_max",
         answers[2][4]["evalue"],
     )
+    wait_until(lambda: peer.counted("ipcluster_requests_pending") == 0, 20, "nothing is pending")
+    assert engine.uuid in peer.engines().values()
 
 
 def test_a_client_that_sends_what_is_too_large_to_be_read_is_served_again_and_the_log_says_what_is_lost(controller):

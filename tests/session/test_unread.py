@@ -13,6 +13,34 @@ BOUND = 40 << 20
 LOCAL = "--transport=ipc", "--HeartMonitor.period=60000"
 
 
+@pytest.mark.parametrize("name", ["mux", "broadcast"])
+def test_the_record_of_a_request_that_is_refused_has_the_error(controller, name):
+    peer = controller("--IPController.unread_backlog=4000000", "--dictdb", *LOCAL)
+    engine = Engine(peer).beat()
+    ports = [file[name][0] if isinstance(file[name], list) else file[name] for file in (peer.engine, peer.client)]
+    engine.shell = stopped(peer, zmq.ROUTER, peer.url(ports[0]), engine.uuid.encode())
+    client = peer.connect(zmq.DEALER, ports[1])
+    metadata = {} if name == "mux" else {"targets": [engine.uuid]}
+    for _ in range(20):
+        frames, _ = peer.message("apply_request", metadata=metadata, buffers=[MEGABYTE])
+        client.send_multipart([engine.uuid.encode(), *frames] if name == "mux" else frames)
+    refused = peer.receive(client)
+    msg_id = refused[2]["msg_id"]
+
+    def recorded():
+        answer = peer.ask_hub("result_request", {"msg_ids": [msg_id], "status_only": False})
+        return answer.get(msg_id) if answer["completed"] == [msg_id] else None
+
+    record = wait_until(recorded, 30, "it is not pending")
+    assert record["result_content"]["evalue"] == refused[4]["evalue"]
+    assert record["result_metadata"]["engine"] == engine.uuid
+
+
+def unread_output(peer):
+    """How many bytes of output wait for subscribers."""
+    return peer.counted('ipcluster_unread_bytes{socket="iopub",side="client"}')
+
+
 def stopped(peer, kind, url, identity=None):
     """A socket that takes in next to nothing as long as it is not read."""
     socket = peer.context.socket(kind)
@@ -26,10 +54,10 @@ def stopped(peer, kind, url, identity=None):
     return socket
 
 
-def answer(engine, buffers=()):
+def answer(engine, buffers=(), **metadata):
     """Answers the engine's next request, with these buffers."""
     route, header, _ = engine.take()
-    engine.answer(route, header, buffers=buffers)
+    engine.answer(route, header, buffers=buffers, **metadata)
 
 
 def test_replies_that_are_read_late_take_little_memory_and_all_come(controller, growth):
@@ -85,8 +113,10 @@ def test_a_client_that_never_reads_does_not_fill_the_memory(controller, growth):
     assert peer.engines() == {}, "others are answered"
 
 
-@pytest.mark.parametrize("name", ["mux", "broadcast"])
+@pytest.mark.parametrize("name", ["mux", "broadcast", "coalesced broadcast"])
 def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(controller, growth, name):
+    coalescing = name.startswith("coalesced")
+    name = name.split()[-1]
     peer = controller(f"--IPController.unread_backlog={BOUND}", *LOCAL)
     engine = Engine(peer).beat()
     port = peer.engine[name]
@@ -98,7 +128,7 @@ def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(control
     growth(peer)
     for number in range(201):
         uuid = engine.uuid if number < 200 else "nobody"
-        metadata = {} if name == "mux" else {"targets": [uuid]}
+        metadata = {} if name == "mux" else {"targets": [uuid], "is_coalescing": coalescing}
         frames, _ = peer.message("apply_request", metadata=metadata, buffers=[MEGABYTE])
         client.send_multipart([uuid.encode(), *frames] if name == "mux" else frames, copy=False)
     refused = []
@@ -111,15 +141,10 @@ def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(control
     taken = 200 - len(refused)
     assert 20 < taken < 100
     for _ in range(taken):  # it reads what waits for it
-        answer(engine)
+        answer(engine, is_coalescing=coalescing)
         assert peer.receive(client)[4]["status"] == "ok"
     assert not engine.shell.poll(100)
-
-
-def unread_output(peer):
-    """How many bytes of output wait for subscribers, as the controller says."""
-    answer = peer.ask(peer.connect(zmq.DEALER, peer.client["registration"]), "stats_request")[1]
-    return answer["values"]['ipcluster_unread_bytes{socket="iopub",side="client"}']
+    wait_until(lambda: peer.counted("ipcluster_requests_pending") == 0, 30, "what was refused is not pending")
 
 
 def test_large_output_for_a_subscriber_that_does_not_read_is_bounded(controller, growth):

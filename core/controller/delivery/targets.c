@@ -117,6 +117,19 @@ static void forget_request(struct targets *targets, struct target *target,
     free(waiting);
 }
 
+void targets_report_undelivered(struct report *report, const struct target *target,
+                                struct session *session, const struct reply_request *request,
+                                const struct ipcl_member *msg_id, const char *why)
+{
+    struct message reply;
+    if (target->id < 0)
+        return;
+    message_init(&reply);
+    reply_make_error(session, &reply, request, target->uuid, "EngineError", why);
+    report_add(report, REPORT_DONE, REPORT_DIRECT, target->id, msg_id->data, msg_id->size, &reply);
+    message_close(&reply);
+}
+
 /* Hands back a request; `why` goes on where the engine's name ends. */
 static void hand_back(struct targets *targets, const struct target *target, struct message *message,
                       const char *why)

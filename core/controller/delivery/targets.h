@@ -13,6 +13,8 @@
 #include "controller/exchange/controller.h"
 #include "controller/exchange/notice.h"
 #include "controller/delivery/outbox.h"
+#include "controller/delivery/reply.h"
+#include "controller/exchange/report.h"
 #include "controller/exchange/routes.h"
 #include "wire/message.h"
 
@@ -32,6 +34,13 @@ struct target {
  * sentence. */
 typedef void targets_undelivered(void *self, struct message *message, const struct target *target,
                                  const char *why);
+
+/* Reports that a request which cannot be delivered is answered, with this error in its engine's
+ * place: the hub and its record would wait for an answer otherwise. The hub knows of those alone
+ * that were for an engine which is registered. */
+void targets_report_undelivered(struct report *report, const struct target *target,
+                                struct session *session, const struct reply_request *request,
+                                const struct ipcl_member *msg_id, const char *why);
 
 /* Called with a request that has waited for an engine that has now come back. */
 typedef void targets_returned(void *self, struct message *message, const struct target *target);

@@ -163,16 +163,18 @@ static void broadcast_undelivered(void *self, struct message *message, const str
     struct gather_part *part = is_coalescing(broadcast, message)
                                    ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
                                    : NULL;
-    if (part) {
-        fail_part(broadcast, part, why);
-        return;
-    }
-    if (msg_id.state == IPCL_MEMBER_TEXT)
-        asked_take(&broadcast->asked, message, &msg_id);
+    bool awaited = part || (msg_id.state == IPCL_MEMBER_TEXT &&
+                            asked_take(&broadcast->asked, message, &msg_id) == ASKED_ANSWER);
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
-    replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
+    if (awaited)
+        targets_report_undelivered(&broadcast->report, target, broadcast->sessions.clients,
+                                   &request, &msg_id, why);
+    if (part)
+        fail_part(broadcast, part, why);
+    else
+        replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
 }
 
 static void broadcast_read_notices(void *self);
@@ -375,6 +377,21 @@ static void fail_parts_of(struct broadcaster *broadcast, const struct notice *go
             fail_part(broadcast, part, gone->text);
 }
 
+/* The hub, and the part's record, wait for an answer. */
+static void report_lost(struct broadcaster *broadcast, const struct gather_part *part,
+                        const struct target *target, const char *why)
+{
+    const struct reply_request *request = &part->gathering->request;
+    const struct ipcl_member client = {.data = request->client, .size = request->client_size},
+                             msg_id = {.data = part->msg_id, .size = strlen(part->msg_id)};
+    struct message reply;
+    message_init(&reply);
+    if (!reply_lost(broadcast->sessions.clients, &reply, &client, &msg_id, target->uuid, false,
+                    why))
+        asked_report(&broadcast->report, ASKED_ANSWER, target->id, &msg_id, &reply);
+    message_close(&reply);
+}
+
 /* Engines answer in the order in which they were asked (relay.c): which is older of a part and of a
  * request that is answered by itself is not known, and both end. */
 static void lose_oldest(struct broadcaster *broadcast, const struct target *target, const char *why)
@@ -391,8 +408,10 @@ static void lose_oldest(struct broadcaster *broadcast, const struct target *targ
     }
     while (part && strcmp(part->uuid, target->uuid))
         part = part->hh.next;
-    if (part)
+    if (part) {
+        report_lost(broadcast, part, target, why);
         fail_part(broadcast, part, why);
+    }
     message_close(&reply);
 }
 

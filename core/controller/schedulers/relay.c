@@ -68,11 +68,15 @@ static void relay_undelivered(void *self, struct message *message, const struct 
     struct relay *relay = self;
     struct reply_request request;
     struct ipcl_member msg_id = {.name = "msg_id"};
-    if (!session_find(relay->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1) &&
-        msg_id.state == IPCL_MEMBER_TEXT)
-        asked_take(&relay->asked, message, &msg_id);
+    bool awaited =
+        !session_find(relay->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1) &&
+        msg_id.state == IPCL_MEMBER_TEXT &&
+        asked_take(&relay->asked, message, &msg_id) == ASKED_ANSWER;
     message_swap_identities(message);
     reply_request_of(message, &request);
+    if (relay->counted && awaited)
+        targets_report_undelivered(&relay->report, target, relay->sessions.clients, &request,
+                                   &msg_id, why);
     replies_error(&relay->replies, &request, target->uuid, "EngineError", why);
 }
 
