@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -195,11 +196,26 @@ static void remove_previous(const struct trace_file *file)
         unlink(previous);
 }
 
+/* Keeps others from writing it, as long as this process does. Where the file system knows no locks
+ * nobody is kept. */
+static int claim(const struct trace_file *file, struct ipcl_error *error)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat info;
+    if (fstat(file->fd, &info) || !S_ISREG(info.st_mode) || !fcntl(file->fd, F_SETLK, &all) ||
+        (errno != EACCES && errno != EAGAIN))
+        return 0;
+    return ipcl_error_set(error,
+                          "%s is written by another process, as its trace: name a folder, with a / "
+                          "at its end, in which each process has a file of its own",
+                          file->path);
+}
+
 int trace_file_open(struct trace_file *file, struct ipcl_error *error)
 {
     static unsigned files; /* one trace is written at a time */
     file->fd = trust_open(file->path, O_WRONLY | O_CREAT | O_APPEND, 0600, NULL, error);
-    if (file->fd < 0)
+    if (file->fd < 0 || claim(file, error))
         return -1;
     if (ftruncate(file->fd, 0) && errno != EINVAL) /* a device has no length */
         return ipcl_error_set(error, "%s cannot be written: %s", file->path, strerror(errno));
@@ -323,6 +339,8 @@ static void rotate(struct trace_file *file)
         file->failed = true;
         if (file->fd < 0)
             file->fd = full;
+        else
+            close(full);
     } else {
         close(full);
         write_out(file); /* one without a head is no trace, and its process may end now */

@@ -216,3 +216,13 @@ def test_traces_that_cannot_be_merged_leave_the_picture_that_is_there(sandbox):
         assert finished.status == 1 and why in finished.err
         assert picture.read_text() == "[]\n"
         assert sorted(sandbox.dir.iterdir()) == before
+
+
+def test_a_file_is_the_trace_of_one_process(new_cluster, sandbox):
+    file = sandbox.dir / "engine.json"
+    cluster = new_cluster(1, engine=[f"--trace={file}"])
+    cluster.client().close()
+    finished = sandbox.run("ipengine", f"--trace={file}")
+    assert finished.status == 1
+    assert f"{file} is written by another process, as its trace: name a folder" in finished.err
+    wait_until(lambda: list(names(merged(sandbox, file)).values()) == ["engine 0"], 20, "it is as it was")
