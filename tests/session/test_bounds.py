@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import LONG, PATIENCE, typed, wait_for_file
+from support import LONG, PATIENCE, typed, wait_for_file, wait_until
 
 
 @typed
@@ -118,12 +118,20 @@ def test_an_engine_takes_nothing_new_before_its_batch_job_ends_and_its_tasks_are
     assert f"left: its batch job ends at {time.strftime('%H:%M', time.localtime(end))}" in client.departed[0]["reason"]
 
 
-def test_an_engine_that_was_told_to_drain_ends_before_its_batch_job_does_all_the_same(ipcluster, new_cluster):
-    end = time.time() + 10 + 5 * PATIENCE
+def test_an_engine_that_was_told_to_drain_ends_before_its_batch_job_does_all_the_same(ipcluster, sandbox, new_cluster):
+    @typed
+    def work(begun):
+        import time
+
+        open(begun, "w").close()
+        time.sleep(600)
+
+    end, begun = time.time() + 10 + 5 * PATIENCE, sandbox.dir / "begun"
     cluster = new_cluster(0)
     engine = cluster.start_engine("--IPEngine.end_notice=1", env={"SLURM_JOB_END_TIME": str(end)})
     client = cluster.client()
-    result = client[0].apply_async(time.sleep, 600)
+    result = client[0].apply_async(work, str(begun))
+    wait_until(begun.exists, 20, "the work has begun")
     client.drain(0)
     with pytest.raises(ipcluster.EngineError, match="the time is over that it had for what ran"):
         result.get(timeout=LONG)

@@ -705,6 +705,11 @@ print(all("lost a node" in each["reason"] for each in client.departed))""",
 
 def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
     cluster, job = start(box, "--n=2", "--restart=1")
+    wait_until(
+        lambda: json.loads(box.ipcluster("status", "--json").out)["sets"][1]["running"] == 2,
+        60,
+        "the job is seen to run",
+    )
     slurm.command("scontrol", "requeue", job)
     cluster.wait_for_output(f"job {job} was requeued by Slurm: its engines come back when it runs again", 60)
     assert (

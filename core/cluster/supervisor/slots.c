@@ -333,15 +333,20 @@ unsigned slots_expected(const struct slots *slots)
 unsigned slots_leaving(const struct slots *slots)
 {
     const struct engine_slot *slot;
-    unsigned count = 0, ended = slots->well + slots->badly;
-    DL_FOREACH (slots->list, slot) {
-        if (!slot->started || slot->fate == FATE_RESTART ||
-            !(slot->fate == FATE_END || slot->ended || (*slot->uuid && !slot->registered)))
-            continue;
-        count++;
-        ended -= ended > 0 && !slot->ended;
-    }
-    return count + ended;
+    unsigned count = 0;
+    DL_FOREACH (slots->list, slot)
+        count += slot->started && slot->fate != FATE_RESTART &&
+                 (slot->fate == FATE_END || (*slot->uuid && !slot->registered));
+    return count;
+}
+
+unsigned slots_unnoticed(const struct slots *slots)
+{
+    const struct engine_slot *slot;
+    unsigned count = 0;
+    DL_FOREACH (slots->list, slot)
+        count += slot->ended && slot->registered && slot->fate == FATE_RETURN;
+    return count;
 }
 
 bool slots_pending(const struct slots *slots)

@@ -86,9 +86,11 @@ unsigned slots_start(struct slots *slots, long long now_ms, int *ids, unsigned *
 /* They could not be started: it is as if they had ended. */
 void slots_failed(struct slots *slots, long long now_ms);
 unsigned slots_count(const struct slots *slots);
-/* How many of them have an engine that is to end for good, has left the hub and is likely to have
- * ended, or has ended, which the hub has not noticed yet. */
+/* How many of them have an engine that is to end for good, or has left the hub and is likely to
+ * have ended. */
 unsigned slots_leaving(const struct slots *slots);
+/* How many others have an engine that has ended, which the hub has not noticed yet. */
+unsigned slots_unnoticed(const struct slots *slots);
 /* Whether anything changes as time passes. */
 bool slots_pending(const struct slots *slots);
 /* Whether that may be that an engine comes back. */

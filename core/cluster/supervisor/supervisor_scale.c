@@ -94,7 +94,8 @@ unsigned supervisor_cancel_waiting(struct engine_set *set, unsigned most)
 int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *error)
 {
     struct slots *slots = &set->slots;
-    unsigned places = slots_count(slots), leaving = slots_leaving(slots), live = places - leaving;
+    unsigned places = slots_count(slots), leaving = slots_leaving(slots) + slots_unnoticed(slots);
+    unsigned live = places - leaving;
     if (n != live && supervisor_can_scale(set, n > live, error) < 0)
         return -1;
     forget_gone(set);
