@@ -74,7 +74,14 @@ def test_debians_runner_of_package_tests_finds_nothing_in_a_clean_root(packages,
 
 
 # As scripts/test does it; clusters on batch systems and over SSH are tried on this machine alone, as all against ipyparallel is.
-ELSEWHERE = ("test_slurm", "test_batch_systems", "test_ssh_launcher", "test_scale")
+ELSEWHERE = (
+    "test_slurm",
+    "test_batch_systems",
+    "test_ssh_launcher",
+    "test_ssh_ends",
+    "test_ssh_clusters",
+    "test_scale",
+)
 QUICK = f"""
 cd /src
 scripts/install-packages build run docs test

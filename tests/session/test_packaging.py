@@ -41,9 +41,9 @@ def test_nothing_that_packages_are_made_from_names_a_place_or_a_host_of_some_mac
 def test_a_source_archive_has_each_file_of_the_repository(build, tmp_path):
     folder = tmp_path / "archive"
     subprocess.run(["make", "-s", "-C", build, "distdir", f"distdir={folder}", f"top_distdir={folder}"], check=True)
-    files = subprocess.run(["git", "-C", TOP, "ls-files"], check=True, capture_output=True, text=True).stdout.split(
-        "\n"
-    )
+    files = subprocess.run(
+        ["git", "-c", f"safe.directory={TOP}", "-C", TOP, "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.split("\n")
     assert {name for name in files if name and not (folder / name).exists()} == {".gitignore"}
     subprocess.run(["chmod", "-R", "u+w", folder], check=True)
 
