@@ -200,7 +200,7 @@ def test_with_none_to_wait_for_a_daemon_is_back_when_engines_are_started_and_end
     wait_until(
         lambda: "ended with status 7 before any engine had registered\n" in log.read_text(), what="the end is told"
     )
-    assert "no such module" in log.read_text()
+    wait_until(lambda: "no such module" in log.read_text(), what="the end of its output is shown")
     assert_nothing_left(box, box.profile_dir())
 
 
