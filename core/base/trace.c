@@ -197,8 +197,6 @@ static void empty_ring(struct trace_file *file, struct trace_ring *ring)
     int state = atomic_load_explicit(&ring->state, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-    if (tail != head)
-        trace_file_thread(file, ring);
     for (; tail != head; tail++) {
         trace_file_record(file, ring, &ring->records[tail % TRACE_RING_RECORDS]);
         atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);

@@ -44,8 +44,10 @@ struct trace_ring {
 
 struct trace_file {
     int fd;
-    unsigned number; /* among the files that this process has ever begun, from 1 on */
-    unsigned named;  /* the version of the process's name that is written */
+    unsigned number;             /* among the files that this process has ever begun, from 1 on */
+    char name[TRACE_NAME_BYTES]; /* the process's: every file of the trace has it */
+    int place;
+    unsigned named; /* the version of that */
     long long bytes, bytes_max;
     char path[PATH_BYTES];
     char process[17];        /* random: tells this process from others of its number */
@@ -61,15 +63,14 @@ const char *trace_step_name(enum trace_step step);
 
 /* Opens the file and writes its head. Returns 0 or -1 with `error` set. */
 int trace_file_open(struct trace_file *file, struct ipcl_error *error);
-/* Write a thread's name, where this file does not have it; the process's name; a record; that so
- * many are lost. */
-void trace_file_thread(struct trace_file *file, struct trace_ring *ring);
+/* Write the process's name; a record, into a new file where this one is full; that so many are
+ * lost. */
 void trace_file_name(struct trace_file *file, const char *name, int place);
-void trace_file_record(struct trace_file *file, const struct trace_ring *ring,
+void trace_file_record(struct trace_file *file, struct trace_ring *ring,
                        const struct trace_record *record);
 void trace_file_lost(struct trace_file *file, unsigned long lost);
-/* Writes what is in the buffer, and begins a new file where this one is large. Returns 0, or -1
- * with `error` set; the file then ends with the last whole line. */
+/* Writes what is in the buffer. Returns 0, or -1 with `error` set; the file then ends with the last
+ * whole line. */
 int trace_file_flush(struct trace_file *file, struct ipcl_error *error);
 
 #endif

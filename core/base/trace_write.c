@@ -211,6 +211,18 @@ static int claim(const struct trace_file *file, struct ipcl_error *error)
                           file->path);
 }
 
+/* What the process is called, and where the picture shows it. */
+static void add_name(struct trace_file *file)
+{
+    add_metadata(file, getpid(), "process_name", file->name);
+    begin_line(file, getpid(), 0);
+    add_kind(file, 'M', NULL, "process_sort_index");
+    add_text(file, "\",\"args\":{\"sort_index\":");
+    add_number(file, (unsigned long long)file->place, 1);
+    add_text(file, "}");
+    end_line(file);
+}
+
 int trace_file_open(struct trace_file *file, struct ipcl_error *error)
 {
     static unsigned files; /* one trace is written at a time */
@@ -223,28 +235,17 @@ int trace_file_open(struct trace_file *file, struct ipcl_error *error)
         remove_previous(file);
     file->bytes = 0;
     file->number = ++files;
-    file->named = 0;
     add_head(file);
+    if (*file->name)
+        add_name(file);
     return 0;
-}
-
-void trace_file_thread(struct trace_file *file, struct trace_ring *ring)
-{
-    if (ring->written_file == file->number)
-        return;
-    ring->written_file = file->number;
-    add_metadata(file, ring->thread, "thread_name", ring->name);
 }
 
 void trace_file_name(struct trace_file *file, const char *name, int place)
 {
-    add_metadata(file, getpid(), "process_name", name);
-    begin_line(file, getpid(), 0);
-    add_kind(file, 'M', NULL, "process_sort_index");
-    add_text(file, "\",\"args\":{\"sort_index\":");
-    add_number(file, (unsigned long long)place, 1);
-    add_text(file, "}");
-    end_line(file);
+    snprintf(file->name, sizeof(file->name), "%s", name);
+    file->place = place;
+    add_name(file);
 }
 
 void trace_file_lost(struct trace_file *file, unsigned long lost)
@@ -314,16 +315,6 @@ static void add_wait(struct trace_file *file, const struct trace_ring *ring,
     }
 }
 
-void trace_file_record(struct trace_file *file, const struct trace_ring *ring,
-                       const struct trace_record *record)
-{
-    add_step(file, ring, record);
-    if (steps[record->step].arrow)
-        add_arrow(file, ring, record);
-    if (steps[record->step].wait && record->since_ns && record->since_ns <= record->end_ns)
-        add_wait(file, ring, record);
-}
-
 /* The file becomes the previous one, and another is begun. */
 static void rotate(struct trace_file *file)
 {
@@ -347,11 +338,39 @@ static void rotate(struct trace_file *file)
     }
 }
 
+static bool is_full(const struct trace_file *file)
+{
+    return !file->failed && file->bytes + (long long)file->used > file->bytes_max / 2;
+}
+
+/* A thread's name, where this file does not have it. */
+static void add_thread(struct trace_file *file, struct trace_ring *ring)
+{
+    if (ring->written_file == file->number)
+        return;
+    ring->written_file = file->number;
+    add_metadata(file, ring->thread, "thread_name", ring->name);
+}
+
+void trace_file_record(struct trace_file *file, struct trace_ring *ring,
+                       const struct trace_record *record)
+{
+    if (is_full(file)) {
+        write_out(file);
+        if (!file->failed)
+            rotate(file);
+    }
+    add_thread(file, ring);
+    add_step(file, ring, record);
+    if (steps[record->step].arrow)
+        add_arrow(file, ring, record);
+    if (steps[record->step].wait && record->since_ns && record->since_ns <= record->end_ns)
+        add_wait(file, ring, record);
+}
+
 int trace_file_flush(struct trace_file *file, struct ipcl_error *error)
 {
     write_out(file);
-    if (!file->failed && file->bytes > file->bytes_max / 2)
-        rotate(file);
     if (file->failed)
         *error = file->error;
     return file->failed ? -1 : 0;

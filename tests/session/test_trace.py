@@ -95,13 +95,10 @@ def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_eng
         PYTHON, "-c", PROGRAM, cluster.client_file, "60", sandbox.dir / "failed", env=env, python=True, check=True
     ).out
     first, second, third, fourth = json.loads(out.splitlines()[-1])
-
-    def complete():
-        """The last step may be on its way to the file."""
-        events = merged(sandbox, folder)
-        return events if steps(events, fourth).count("reply") and not check_format(events) else None
-
-    events = wait_until(complete, 20, "all steps are in the files")
+    for process in (*cluster.engines, cluster.controller):
+        process.stop()  # with their last steps in their files
+    events = merged(sandbox, folder)
+    assert not check_format(events)
     called = names(events)
     assert sorted(called.values()) == ["client", "controller", "engine 0", "engine 1"]
     for msg_id in first, second, third, fourth:
@@ -188,7 +185,7 @@ def test_a_trace_keeps_to_its_bound_with_the_newest(new_cluster, sandbox):
         return any(path.exists() and last.msg_ids[-1] in path.read_text() for path in (before, file, before))
 
     wait_until(is_there, 20, "the last task is in the file")
-    assert before.stat().st_size + file.stat().st_size < 2 * most  # a round's steps are written as one
+    assert before.stat().st_size + file.stat().st_size <= most + 2 * 2000  # the line at which each is full
     check_format(merged(sandbox, file))
 
 
