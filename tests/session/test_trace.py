@@ -13,6 +13,12 @@ PROGRAM = """
 import json, sys
 import ipcluster
 
+def hello(path):
+    import os, time
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    print("hello")
+
 def fail_once(path):
     import os
     if not os.path.exists(path):
@@ -21,9 +27,12 @@ def fail_once(path):
 
 client = ipcluster.Client(sys.argv[1], timeout=float(sys.argv[2]))
 view = client.load_balanced_view()
-first = view.apply(print, "hello")
+first = view.apply(hello, sys.argv[4])
 with view.temp_flags(after=[first]):
     second = view.apply(int)
+while second.msg_ids[0] not in client.queue_status(verbose=True)["unassigned"]:
+    pass
+open(sys.argv[4], "w").close()
 with view.temp_flags(retries=1):
     third = view.apply(fail_once, sys.argv[3])
 fourth = client.broadcast_view().apply(int)
@@ -91,9 +100,8 @@ def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_eng
     env = {"IPCLUSTER_TRACE": str(folder)}
     cluster = new_cluster(2, env=env)
     cluster.client().close()
-    out = sandbox.run(
-        PYTHON, "-c", PROGRAM, cluster.client_file, "60", sandbox.dir / "failed", env=env, python=True, check=True
-    ).out
+    files = sandbox.dir / "failed", sandbox.dir / "second submitted"
+    out = sandbox.run(PYTHON, "-c", PROGRAM, cluster.client_file, "60", *files, env=env, python=True, check=True).out
     first, second, third, fourth = json.loads(out.splitlines()[-1])
     for process in (*cluster.engines, cluster.controller):
         process.stop()  # with their last steps in their files
