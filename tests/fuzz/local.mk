@@ -31,7 +31,7 @@ FUZZERS = \
 EXTRA_PROGRAMS += $(FUZZERS)
 EXTRA_LTLIBRARIES = $(FUZZ_PARTS)
 CLEANFILES += $(FUZZ_PARTS)
-EXTRA_DIST += tests/fuzz/live.py tests/fuzz/run.py tests/fuzz/seeds.py tests/fuzz/seeds
+EXTRA_DIST += tests/fuzz/README.md tests/fuzz/live.py tests/fuzz/run.py tests/fuzz/seeds.py tests/fuzz/seeds
 
 .PHONY: fuzzers
 if FUZZERS

@@ -1,5 +1,5 @@
-"""Every block of code in README.md, CONTRIBUTING.md and docs/ is run, from the files themselves, as somebody types it who reads a section from its
-beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
+"""Every block of code in README.md, CONTRIBUTING.md, the README.md of folders of tests, and docs/ is run, from the files themselves, as somebody
+types it who reads a section from its beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
 
 import collections
 import json
@@ -15,19 +15,21 @@ import pytest
 import docblocks
 from support import OVERSUBSCRIBE, PYTHON, TOP, find_build
 
-CONTRIBUTING = TOP / "CONTRIBUTING.md"
-DOCUMENTS = [TOP / "README.md", CONTRIBUTING, *sorted((TOP / "docs").rglob("*.md"))]
+FOR_CONTRIBUTORS = [TOP / "CONTRIBUTING.md", *sorted((TOP / "tests").glob("*/README.md"))]
+DOCUMENTS = [TOP / "README.md", *FOR_CONTRIBUTORS, *sorted((TOP / "docs").rglob("*.md"))]
 KINDS = {"python", "ipython", "sh", "json", "c"}
 # How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
 NOT_RUN = {
     "README.md": 2,
-    "CONTRIBUTING.md": 6,
-    "frontends.md": 1,
-    "laptop.md": 1,
-    "monitoring.md": 3,
-    "wire.md": 6,
-    "files.md": 1,
-    "architecture.md": 1,
+    "CONTRIBUTING.md": 3,
+    "tests/fuzz/README.md": 2,
+    "tests/interop/README.md": 1,
+    "docs/howto/frontends.md": 1,
+    "docs/howto/laptop.md": 1,
+    "docs/howto/monitoring.md": 3,
+    "docs/reference/wire.md": 6,
+    "docs/reference/files.md": 1,
+    "docs/explanation/architecture.md": 1,
 }
 
 # Programs that stay until they are interrupted: what they print when they are ready.
@@ -95,9 +97,8 @@ def test_every_block_is_run_or_says_why_it_is_not():
         if block.kind not in KINDS and block not in skipped
     ]
     assert not strange, "\n".join(strange)
-    assert collections.Counter(block.document.name for block in skipped) == NOT_RUN, "\n".join(
-        f"{block}: {block.note('not run')}" for block in skipped
-    )
+    counted = collections.Counter(str(block.document.relative_to(TOP)) for block in skipped)
+    assert counted == NOT_RUN, "\n".join(f"{block}: {block.note('not run')}" for block in skipped)
 
 
 def test_every_page_is_in_the_tarball():
@@ -112,9 +113,9 @@ def test_every_page_is_in_the_tarball():
 
 def test_links_from_pages_outside_the_site_lead_somewhere():
     """Those of the site are looked at where it is made."""
-    for name in "README.md", "CONTRIBUTING.md", "SECURITY.md", "NEWS.md":
-        for link in re.findall(r"\]\(([^):]+)\)", (TOP / name).read_text()):
-            assert (TOP / link).exists(), f"{name}: {link}"
+    for page in TOP / "README.md", TOP / "SECURITY.md", TOP / "NEWS.md", *FOR_CONTRIBUTORS:
+        for link in re.findall(r"\]\(([^):]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page}: {link}"
 
 
 def test_a_block_that_is_a_file_is_used_by_another_of_its_section():
@@ -184,7 +185,8 @@ def test_commands_for_contributors_have_options_and_targets_that_there_are():
     """They build and test for minutes and hours: whether they would is looked at."""
     typed = [
         shlex.split(command, comments=True)
-        for block in docblocks.blocks(CONTRIBUTING)
+        for document in FOR_CONTRIBUTORS
+        for block in docblocks.blocks(document)
         for command, _ in (block.commands if block.kind == "sh" else ())
     ]
     assert len(typed) > 10
