@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/installation.h"
+#include "base/trust.h"
 #include "engine/module.h"
 
 const struct engine_module *module_load(struct ipcl_error *error)
@@ -13,6 +14,8 @@ const struct engine_module *module_load(struct ipcl_error *error)
              : installation_place(PLUGIN_DIR, folder, error))
         return NULL;
     if (path_format(path, error, "%s/engine.so", folder))
+        return NULL;
+    if (trust_check(path, error))
         return NULL;
     void *library = dlopen(path, RTLD_NOW);
     const struct engine_module *module = library ? dlsym(library, "engine_module") : NULL;

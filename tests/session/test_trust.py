@@ -4,6 +4,7 @@ working."""
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -65,6 +66,20 @@ def test_a_profile_that_others_can_write_to_is_used_by_no_program(box, profile, 
     else:
         os.chown(path, -1, ANOTHER)
         assert refused(run(box, program), f"{path} can be written by its group, and is not used: chmod g-w {path}")
+
+
+def test_an_engine_that_others_can_write_to_is_not_loaded(box, build):
+    program, module = box.dir / "tree/core/engine/ipengine", box.dir / "tree/core/engine/.libs/engine.so"
+    module.parent.mkdir(parents=True)
+    (box.dir / "tree/config.status").touch()
+    for path in program, module:
+        shutil.copy(build / "core/engine" / path.relative_to(program.parent), path)
+    box.run(program, "--version", check=True)
+    for path in module, module.parent:
+        path.chmod(0o777)
+        done = box.run(program, "--version")
+        assert refused(done, f"{path} can be written by everybody, and is not used: chmod o-w {path}")
+        path.chmod(0o755)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
