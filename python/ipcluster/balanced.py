@@ -26,6 +26,7 @@ class LoadBalancedView(View):
     """
 
     balanced = True
+    channel = _client.TASK
     _flag_names = ("targets", "block", "track", "follow", "after", "timeout", "retries", "label", "time_limit")
 
     def __init__(self, client, targets=None, **flags):
@@ -53,8 +54,8 @@ class LoadBalancedView(View):
         except TypeError as error:
             raise ValueError(f"not a dependency: {error}") from None
 
-    def _metadata_text(self):
-        """The tasks' metadata, made anew only where a flag has changed."""
+    def metadata(self):
+        # Made anew only where a flag has changed.
         key = (
             tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
             id(self.after), id(self.follow), self.timeout, self.retries, self.label, self.time_limit,
@@ -68,7 +69,7 @@ class LoadBalancedView(View):
         text = json.dumps({
             "after": self._render(self.after), "follow": self._render(self.follow), "timeout": self.timeout or 0.0,
             "targets": [uuids[target] for target in targets], "retries": self.retries,
-            **self._metadata(),
+            **self._metadata_of_flags(),
         })  # fmt: skip
         self._made = (key, text)
         return text
@@ -78,7 +79,7 @@ class LoadBalancedView(View):
         return self._finish(self._submit_task(name_of(f), pack_apply(f, args, kwargs or {})), block)
 
     def _submit_task(self, fname, buffers):
-        future = self.client.requests.submit(_client.TASK, -1, "apply_request", None, self._metadata_text(), buffers)
+        future = self.client.requests.submit(self.channel, -1, "apply_request", None, self.metadata(), buffers)
         return AsyncResult(self.client, future, fname)
 
     def register_joblib_backend(self, name="ipyparallel", make_default=False):

@@ -26,7 +26,7 @@ class BroadcastView(DirectView):
         [1000, 1000, 1000, 1000]
     """
 
-    _channel = _client.BROADCAST
+    channel = _client.BROADCAST
     _flag_names = (*DirectView._flag_names, "is_coalescing")
 
     def __init__(self, client, targets, is_coalescing=False, **flags):
@@ -37,5 +37,5 @@ class BroadcastView(DirectView):
         if isinstance(targets, int):
             return super()._submit_to(targets, block, fname, msg_type, content, buffers)
         ids = self.client.requests.targets_of(targets)
-        children = self.client.requests.broadcast(ids, msg_type, content, self._metadata_text(), list(buffers))
+        children = self.client.requests.broadcast(ids, msg_type, content, self.metadata(), list(buffers))
         return AsyncResult(self.client, children, fname, ids)

@@ -21,14 +21,14 @@ NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster ha
 ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
 ALL_ENGINES = 1_000_000  # for --n-min, which takes all where there are fewer
 
-# Those that this process started, to be stopped when it ends.
-_started = set()
+# Those to be stopped when the process ends, and which process has started each: a fork of it stops none.
+_started = {}
 
 
 @atexit.register
 def _stop_started():
-    for cluster in list(_started):
-        if cluster._starter == os.getpid():
+    for cluster, pid in list(_started.items()):
+        if pid == os.getpid():
             with contextlib.suppress(Exception):
                 cluster.stop_cluster_sync()
 
@@ -112,7 +112,6 @@ class Cluster:
         self.progress = progress
         self.shutdown_atexit = shutdown_atexit
         self.running = False
-        self._starter = None
 
     def __repr__(self):
         return (
@@ -215,8 +214,7 @@ class Cluster:
         self._run("start", "--daemonize", *words, *self.options, "--n=0", "--n-max=0", *more)
         self.running = True
         if self.shutdown_atexit:
-            self._starter = os.getpid()
-            _started.add(self)
+            _started[self] = os.getpid()
 
     def start_engines_sync(self, n=None, engine_set_id=None, n_min=None):
         """Adds a set of engines. Returns once all have registered, or `n_min` of them, or they are submitted to a batch system.
@@ -418,7 +416,7 @@ class Cluster:
         if self.running:
             self._run("stop", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
             self.running = False
-            _started.discard(self)
+            _started.pop(self, None)
 
     start_controller = _in_background("start_controller_sync")
     start_cluster = _in_background("start_cluster_sync")

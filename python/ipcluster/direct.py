@@ -29,13 +29,13 @@ class DirectView(View):
         [3, 3, 3, 3]
     """
 
-    _channel = _client.DIRECT
+    channel = _client.DIRECT
 
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         """One request for each target."""
         ids = self.client.requests.targets_of(targets)
-        submit, metadata = self.client.requests.submit, self._metadata_text()
-        children = [submit(self._channel, each, msg_type, content, metadata, list(buffers)) for each in ids]
+        submit, metadata = self.client.requests.submit, self.metadata()
+        children = [submit(self.channel, each, msg_type, content, metadata, list(buffers)) for each in ids]
         return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
 
     def _apply(self, f, args=(), kwargs=None, targets=None, block=None):

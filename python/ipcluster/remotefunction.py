@@ -1,6 +1,6 @@
 """Functions that run elsewhere when they are called: RemoteFunction, and ParallelFunction, which deals out its arguments."""
 
-from ipcluster import _client, there
+from ipcluster import there
 from ipcluster.asyncresult import AsyncMapResult
 from ipcluster.canning import apply_info, serialize
 from ipcluster.maps import DISTRIBUTIONS, checked_chunksize, cut, equally_long, zipped
@@ -72,9 +72,13 @@ class RemoteFunction:
         self.__doc__ = getattr(f, "__doc__", None)
         self.__wrapped__ = f
 
-    def __call__(self, *args, **kwargs):
+    def _view(self):
+        """The view with the flags of this function's calls."""
         block = self.view.block if self.block is None else self.block
-        return self.view._with(block=block, **self.flags).apply(self.func, *args, **kwargs)
+        return self.view.with_flags(block=block, **self.flags)
+
+    def __call__(self, *args, **kwargs):
+        return self._view().apply(self.func, *args, **kwargs)
 
 
 class ParallelFunction(RemoteFunction):
@@ -128,23 +132,22 @@ class ParallelFunction(RemoteFunction):
     def _run(self, sequences, length, function, first):
         """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts
         have in common, or none."""
-        view = self.view._with(**self.flags)
+        view = self._view()
         if view.balanced:
-            targets = None
-            channel, engines = _client.TASK, [-1] * -(-length // self.chunksize)
+            targets, engines = None, [-1] * -(-length // self.chunksize)
         else:
             targets = engines = view.client.requests.targets_of(view.targets)[:length]
-            channel = view._channel
-        submit, metadata = view.client.requests.submit, view._metadata_text()
+        submit, metadata = view.client.requests.submit, view.metadata()
         children = [
-            submit(channel, engine, "apply_request", None, metadata,
+            submit(view.channel, engine, "apply_request", None, metadata,
                    self._buffers(sequences, index, len(engines), length, function, first))
             for index, engine in enumerate(engines)
         ]  # fmt: skip
         result = AsyncMapResult(
             view.client, children, self.mapping, name_of(self.func), self.ordered, self.return_exceptions, targets
         )
-        return view._finish(result, self.block)
+        view.history.note(result.msg_ids)
+        return result.get() if view.block else result
 
     def _buffers(self, sequences, index, count, length, function, first):
         """A request's buffers; the function's were serialised once for all."""

@@ -22,6 +22,7 @@ class View:
     """What direct and load-balanced views have in common."""
 
     balanced = False  # whether the scheduler chooses the engines
+    channel = None  # of its requests, one of _client's
     _flag_names = ("targets", "block", "track", "label", "time_limit")
 
     def __init__(self, client, targets, **flags):
@@ -85,24 +86,39 @@ class View:
         if name == "time_limit" and value is not None and not (number and 0 < value <= 1e9):
             raise ValueError(f"a time limit is a number of seconds above 0, not {value!r}")
 
-    def _metadata(self):
-        """What goes with each request into its metadata."""
+    def _metadata_of_flags(self):
         flags = {"label": self.label, "time_limit": self.time_limit}
         return {name: value for name, value in flags.items() if value is not None}
 
-    def _metadata_text(self):
-        """The metadata of this view's requests, as JSON."""
-        metadata = self._metadata()
+    def metadata(self):
+        """What goes with each request of this view, for the controller and the engine to read.
+
+        Returns:
+            str: JSON; None where there is nothing.
+        Example:
+            >>> view.with_flags(label="mine").metadata()
+            '{"label": "mine"}'
+        """
+        metadata = self._metadata_of_flags()
         return json.dumps(metadata) if metadata else None
 
-    def _with(self, **flags):
-        """This view with other flags, for one call. The view itself keeps its own: other threads use it meanwhile."""
+    def with_flags(self, **flags):
+        """This view with other flags, for one call. The view itself keeps its own: other threads may use it meanwhile.
+
+        Args:
+            flags: as for `set_flags()`.
+        Returns:
+            The other view, which has the history of this one.
+        Example:
+            >>> view.with_flags(block=True).apply(abs, -1)
+            [1, 1, 1, 1]
+        """
         other = copy.copy(self)
         other.set_flags(**flags)
         return other
 
     def _labelled(self, label):
-        return self if label is None else self._with(label=label)
+        return self if label is None else self.with_flags(label=label)
 
     @contextmanager
     def temp_flags(self, **flags):
@@ -269,7 +285,7 @@ class View:
             >>> squares.close()
         """
         # Its thread goes on after this call, and with the flags of now.
-        view = self._labelled(label)._with()
+        view = self._labelled(label).with_flags()
         return imap(view, view._submitter, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
 
     def remote(self, block=None, **flags):

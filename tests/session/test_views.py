@@ -230,7 +230,7 @@ def test_tasks_keep_to_their_targets(client):
 def test_tasks_say_what_they_depend_on(balanced, client):
     first = balanced.apply_async(double, 1)
     with balanced.temp_flags(after=first, follow=first.msg_ids, retries=2, timeout=3, targets=[1]):
-        metadata = json.loads(balanced._metadata_text())
+        metadata = json.loads(balanced.metadata())
     assert metadata["after"] == metadata["follow"] == first.msg_ids
     assert metadata["retries"] == 2 and metadata["timeout"] == 3
     assert metadata["targets"] == [uuid for engine, uuid in client.connection.engines() if engine == 1]
