@@ -14,7 +14,7 @@ from controller_peer import Engine, submit
 from support import TOP, wait_until
 
 # The rows of the table, the default first.
-SCHEMES = re.findall(r'^    {"(\w+)",', (TOP / "core/controller/balancer/schemes.c").read_text(), re.M)
+SCHEMES = re.findall(r'^    {.name = "(\w+)",', (TOP / "core/controller/balancer/schemes.c").read_text(), re.M)
 
 
 class Scheduler:

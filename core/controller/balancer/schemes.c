@@ -1,5 +1,6 @@
 /* The schemes: which engine gets a task that may go anywhere. To add one, write what chooses an
- * engine, and its row in the table at the end. */
+ * engine, and its row in the table at the end: the setting, its help, what shells complete and the
+ * tests follow the row, and the first is the default. */
 #include <string.h>
 
 #include "controller/balancer/balancer_private.h"
@@ -69,20 +70,30 @@ static struct worker *first_of_two_by_weight(struct balancer *balancer)
 }
 
 static const struct balancer_scheme schemes[] = {
-    {"leastload",
-     "the one with the fewest tasks, and among these the one that got its last task "
-     "first",
-     less_loaded, NULL, first, false},
-    {"lru", "the one that got its last task first", longer_unused, NULL, first, false},
-    {"plainrandom", "any", longer_unused, NULL, draw_any, false},
-    {"twobin", "of two at random, the one that got its last task first", longer_unused, NULL,
-     first_of_two, false},
-    {"weighted", "of two at random, drawn by the inverse of their loads, the less loaded",
-     less_loaded, inverse_load, first_of_two_by_weight, false},
-    {"pure",
-     "each in turn, however busy it is (hwm has no meaning then), and a task that asks for "
-     "after, follow, targets, retries or timeout is refused",
-     longer_unused, NULL, first, true},
+    {.name = "leastload",
+     .help = "the one with the fewest tasks, and among these the one that got its last task first",
+     .before = less_loaded,
+     .choose = first},
+    {.name = "lru",
+     .help = "the one that got its last task first",
+     .before = longer_unused,
+     .choose = first},
+    {.name = "plainrandom", .help = "any", .before = longer_unused, .choose = draw_any},
+    {.name = "twobin",
+     .help = "of two at random, the one that got its last task first",
+     .before = longer_unused,
+     .choose = first_of_two},
+    {.name = "weighted",
+     .help = "of two at random, drawn by the inverse of their loads, the less loaded",
+     .before = less_loaded,
+     .weight = inverse_load,
+     .choose = first_of_two_by_weight},
+    {.name = "pure",
+     .help = "each in turn, however busy it is (hwm has no meaning then), and a task that asks for "
+             "after, follow, targets, retries or timeout is refused",
+     .before = longer_unused,
+     .choose = first,
+     .pure = true},
 };
 
 const struct balancer_scheme *balancer_scheme_at(size_t number)
