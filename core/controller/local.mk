@@ -61,7 +61,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/records/records_resubmit.c \
 	core/controller/records/records_thread.c \
 	core/controller/stats/metrics.c core/controller/stats/metrics.h \
-	core/controller/stats/stats.c core/controller/stats/stats.h \
+	core/controller/stats/stats.c core/controller/stats/stats.h core/controller/stats/table.h \
 	core/controller/records/store.c core/controller/records/store.h \
 	core/controller/hub/departures.c core/controller/hub/departures.h \
 	core/controller/hub/engine_table.c core/controller/hub/engine_table.h \

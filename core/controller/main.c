@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/leftovers.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -168,6 +169,8 @@ static int start_modules(struct ipcontroller *program, struct ipcl_error *error)
     trace_name("controller", TRACE_PLACE_CONTROLLER);
     if (profile_start_trace(program->settings, "ipcontroller", &program->profile, error))
         return -1;
+    program->controller.started_ms = clock_ms();
+    counter_set(&stats.started_us, (unsigned long long)(clock_wall() * 1e6));
     random_bytes(program->controller.life, SEAL_LIFE_BYTES);
     program->controller.context = socket_context(&needs, error);
     if (!program->controller.context)

@@ -6,9 +6,12 @@
 #include "base/counter.h"
 #include "wire/message.h"
 
-/* The types of messages that are told from each other; all others count as the last. */
-#define TRAFFIC_TYPES 40
-extern const char *const traffic_types[TRAFFIC_TYPES];
+/* The types of messages that are told from each other; all others count as the first. Places that
+ * are left have NULL. */
+#define TRAFFIC_TYPES 64
+extern const char *traffic_types[TRAFFIC_TYPES];
+/* One more type, which is not copied. Main's thread, before there is another. */
+void traffic_tell_apart(const char *msg_type);
 
 enum traffic_way { TRAFFIC_IN, TRAFFIC_OUT, TRAFFIC_WAYS };
 

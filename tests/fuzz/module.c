@@ -7,6 +7,7 @@
 
 #include <ipcluster/plugin.h>
 
+#include "base/clock.h"
 #include "controller/balancer/schemes.h"
 #include "controller/restart/restart.h"
 #include "network.h"
@@ -55,6 +56,7 @@ static void set_controller(unsigned bits)
     }
     life->controller = (struct controller){
         .context = context,
+        .started_ms = clock_ms(),
         .serial = fuzz_serial(bits),
         .restarted = bits & 4,
         .scheme = balancer_scheme_of(bits & 8 ? "pure" : "leastload"),

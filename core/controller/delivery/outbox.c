@@ -223,7 +223,7 @@ static bool try_peer(struct outbox *outbox, struct outbox_peer *peer)
 static void count_waiting(const struct outbox *outbox)
 {
     struct stats_of_socket *counted = &stats.sockets[outbox->counted];
-    counter_set(&counted->unread, outbox->count);
+    counter_set(&counted->unread_messages, outbox->count);
     counter_set(&counted->unread_bytes, outbox->bytes + flight_bytes(outbox->flight));
 }
 

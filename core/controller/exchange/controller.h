@@ -33,6 +33,7 @@ struct port_pool {
 
 struct controller {
     void *context;
+    long long started_ms; /* as clock_ms() has it */
     const struct ipcl_serial_operations *serial;
     struct curve
         curves[CONNECTION_ROLES]; /* whoever has the engines' file cannot connect as a client */

@@ -4,7 +4,7 @@
 void refusal_count(struct refusal *refusal, enum stats_refusal reason)
 {
     refusal->count++;
-    counter_add(&stats.sockets[refusal->socket].refused[reason], 1);
+    counter_add(&stats.sockets[refusal->socket].messages_refused[reason], 1);
 }
 
 void refusal_note(struct refusal *refusal, enum stats_refusal reason, const char *sentence)

@@ -244,8 +244,8 @@ static void count_engines(const struct hub *hub)
     counter_set(&stats.engines[STATS_STARTING], all - registered);
     counter_set(&stats.engines[STATS_IDLE], registered - busy);
     counter_set(&stats.engines[STATS_BUSY], busy);
-    counter_set(&stats.pending, hub->ledger.requests.count);
-    counter_set(&stats.unassigned, hub->ledger.unassigned_count);
+    counter_set(&stats.requests_pending, hub->ledger.requests.count);
+    counter_set(&stats.tasks_unassigned, hub->ledger.unassigned_count);
     counter_set(&stats.records_behind_bytes, hub->backlog_bytes);
     counter_set(&stats.records_dropped, hub->dropped);
 }
@@ -379,6 +379,7 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
         hub_destroy(hub);
         return NULL;
     }
+    hub_tell_queries_apart();
     loop_set_tick(hub->loop, hub_on_tick, hub);
     return hub;
 }

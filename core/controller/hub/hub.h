@@ -122,7 +122,9 @@ typedef int hub_answer(struct hub *hub, struct query *query, struct ipcl_error *
 hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *query,
                            struct ipcl_error *error);
 
-/* In hub_queries.c: what there is to do, and what engines have of it. A new reference. */
+/* In hub_queries.c. Has each query counted by itself. */
+void hub_tell_queries_apart(void);
+/* What there is to do, and what engines have of it. A new reference. */
 json_t *hub_work(struct hub *hub);
 
 /* In hub.c. */

@@ -268,7 +268,7 @@ static void add_metric(void *self, const struct stats_metric *metric)
 {
     json_object_set_new(json_object_get(self, "metrics"), metric->name,
                         json_pack("{s:s s:s s:s}", "kind", stats_kind_name(metric->kind), "unit",
-                                  metric->unit, "help", metric->help));
+                                  stats_unit(metric), "help", metric->help));
 }
 
 static void add_value(void *self, const char *series, double value)
@@ -321,13 +321,14 @@ static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_
                           "apply()");
 }
 
-/* What goes wrong with a query is told by a hub_error, or by a reply of its own type: as
- * ipyparallel's hub does for each. */
+/* The one list of queries: what the metrics tell apart, the tests and the fuzzers' seeds follow it
+ * (tests/hub_queries.py), and a test holds the table of docs/reference/wire.md against it. */
 static const struct {
     const char *msg_type;
-    const char *reply_type;
+    const char *reply_type;    /* NULL: there is no reply */
     enum connection_role role; /* which side asks it */
-    bool own_errors;
+    bool own_errors; /* what goes wrong is told by a reply of its own type, and not by a hub_error:
+                        as ipyparallel's hub does for each */
     hub_answer *answer;
 } queries[] = {
     {"registration_request", "registration_reply", CONNECTION_ENGINE, false,
@@ -351,14 +352,19 @@ static const struct {
      answer_stop_dask},
 };
 
+void hub_tell_queries_apart(void)
+{
+    for (size_t i = 0; i < sizeof(queries) / sizeof(*queries); i++)
+        traffic_tell_apart(queries[i].msg_type);
+}
+
 hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *query,
                            struct ipcl_error *error)
 {
     static const char *const theirs[CONNECTION_ROLES] = {"clients'", "engines'"};
     const size_t count = sizeof(queries) / sizeof(*queries);
     size_t i = 0;
-    while (i < count && (strlen(queries[i].msg_type) != msg_type->size ||
-                         memcmp(queries[i].msg_type, msg_type->data, msg_type->size)))
+    while (i < count && !member_is(msg_type, queries[i].msg_type))
         i++;
     if (i == count) {
         query->ename = "KeyError";

@@ -391,8 +391,8 @@ static void *heart_create(struct controller *controller, struct ipcl_error *erro
     heart->bad_subscription.socket = STATS_PING;
     heart->period_ms = controller->heart_period_ms;
     heart->dead_after_ms = heart->period_ms * (controller->heart_misses + 1);
-    heart->started_ms = clock_ms();
-    heart->next_ping_ms = heart->started_ms + heart->period_ms;
+    heart->started_ms = controller->started_ms;
+    heart->next_ping_ms = clock_ms() + heart->period_ms;
     random_bytes(heart->secret, SECRET_BYTES);
     heart->session = controller_session(controller, CONNECTION_ENGINE, error);
     heart->loop = loop_create("heart", error);

@@ -344,7 +344,7 @@ static void dispatch(struct scheduler *scheduler, struct task *fresh, struct mes
         trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
                          task->since_ns);
         counter_add(&stats.tasks_sent, 1);
-        histogram_note(&stats.queued, waited_us(task));
+        histogram_note(&stats.task_queue_seconds, waited_us(task));
         task->since_ns = trace_clock();
         if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
                                          task->worker->id, task->msg_id, task->msg_id_size, NULL))
@@ -407,7 +407,7 @@ void scheduler_from_engine(void *self, struct message *message)
                      "it is an earlier attempt's, which was answered");
         return;
     }
-    histogram_note(&stats.worked, waited_us(task));
+    histogram_note(&stats.task_work_seconds, waited_us(task));
     if (reply.last)
         balancer_retire(scheduler->balancer, task->worker);
     if (!scheduler_try_again(scheduler, task, end)) {
@@ -430,7 +430,7 @@ void scheduler_free(struct task *task)
 
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
 {
-    counter_add(&stats.tasks_ended[success ? STATS_END_OK : STATS_END_FAILED], 1);
+    counter_add(&stats.tasks_finished[success ? STATS_END_OK : STATS_END_FAILED], 1);
     balancer_finish(scheduler->balancer, task, success);
     scheduler_free(task);
 }

@@ -46,7 +46,7 @@ static void count_tasks(const struct scheduler *scheduler)
     counter_set(&stats.tasks_waiting, balancer_in_state(scheduler->balancer, TASK_WAITING));
     counter_set(&stats.tasks_blocked, balancer_in_state(scheduler->balancer, TASK_BLOCKED));
     counter_set(&stats.tasks_running, balancer_in_state(scheduler->balancer, TASK_RUNNING));
-    counter_set(&stats.tasks_bytes, held_bytes());
+    counter_set(&stats.tasks_held_bytes, held_bytes());
 }
 
 static long long task_on_tick(void *self, long long now_ms)

@@ -1,4 +1,4 @@
-/* The table of all metrics, and reading them. Any thread. */
+/* Reading the metrics of the table (table.h), and those that others count. Any thread. */
 #include "controller/stats/stats.h"
 
 #include <math.h>
@@ -45,7 +45,7 @@ void stats_watch(enum stats_socket watched, struct loop *loop, const void *socke
         seal->traffic = traffic;
 }
 
-static const char *const refusals[STATS_REFUSALS] = {
+const char *const stats_refusals[STATS_REFUSALS] = {
     [SESSION_TRUNCATED] = "truncated", [SESSION_UNSIGNED] = "unsigned",
     [SESSION_FORGED] = "forged",       [SESSION_REPEATED] = "repeated",
     [SESSION_STALE] = "stale",         [SESSION_UNBOUND] = "unbound",
@@ -56,8 +56,8 @@ static const char *const refusals[STATS_REFUSALS] = {
     [REFUSED_UNREAD] = "unread",       [REFUSED_QUERY] = "query",
     [REFUSED_MEMORY] = "memory",
 };
-static const char *const ends[STATS_ENDS] = {"ok", "failed"};
-static const char *const engine_states[STATS_ENGINE_STATES] = {"starting", "idle", "busy"};
+const char *const stats_ends[STATS_ENDS] = {"ok", "failed"};
+const char *const stats_engine_states[STATS_ENGINE_STATES] = {"starting", "idle", "busy"};
 
 static double process_seconds(void)
 {
@@ -93,105 +93,74 @@ struct row {
     double (*read)(void);
 };
 
-#define COUNTER       STATS_COUNTER
-#define GAUGE         STATS_GAUGE
-#define HISTOGRAM     STATS_HISTOGRAM
-#define OF_SOCKET(m)  SOCKETS, offsetof(struct stats_of_socket, m), 1
-#define OF_THREAD(m)  THREADS, offsetof(struct stats_of_thread, m), 1
-#define US_OF(m)      THREADS, offsetof(struct stats_of_thread, m), 1e-6
-#define OF_ALL(m)     ALL, offsetof(struct stats, m), 1
-#define BY(label, of) label, of, sizeof(of) / sizeof(*(of)), NULL
-#define ONE           NULL, NULL, 1, NULL
+#define NAMED(kind, name, help)                                                                    \
+    {                                                                                              \
+        "ipcluster_" name, STATS_##kind, help, ""                                                  \
+    }
+#define OF_SOCKET(m)    SOCKETS, offsetof(struct stats_of_socket, m), 1
+#define OF_THREAD(m)    THREADS, offsetof(struct stats_of_thread, m), 1
+#define US_OF_THREAD(m) THREADS, offsetof(struct stats_of_thread, m), 1e-6
+#define OF_ALL(m)       ALL, offsetof(struct stats, m), 1
+#define ONE             NULL, NULL, 1, NULL
+#define BY(label, of)   label, of, sizeof(of) / sizeof(*(of)), NULL
 
-/* clang-format off */
 static const struct row rows[] = {
-    {{"ipcluster_messages_received", COUNTER, "",
-      "Messages that have come, whether they were taken or refused.", ""},
+    {NAMED(COUNTER, "messages_received",
+           "Messages that have come, whether they were taken or refused."),
      OF_SOCKET(traffic.messages[TRAFFIC_IN]), ONE},
-    {{"ipcluster_messages_sent", COUNTER, "", "Messages that were sent.", ""},
+    {NAMED(COUNTER, "messages_sent", "Messages that were sent."),
      OF_SOCKET(traffic.messages[TRAFFIC_OUT]), ONE},
-    {{"ipcluster_received_bytes", COUNTER, "bytes", "What the messages had that have come.", ""},
+    {NAMED(COUNTER, "received_bytes", "What the messages had that have come."),
      OF_SOCKET(traffic.bytes[TRAFFIC_IN]), ONE},
-    {{"ipcluster_sent_bytes", COUNTER, "bytes", "What the messages had that were sent.", ""},
+    {NAMED(COUNTER, "sent_bytes", "What the messages had that were sent."),
      OF_SOCKET(traffic.bytes[TRAFFIC_OUT]), ONE},
-    {{"ipcluster_messages_accepted", COUNTER, "",
-      "Messages whose signature is right, by their type. A type is shown once there was one.", ""},
+    {NAMED(COUNTER, "messages_accepted",
+           "Messages whose signature is right, by their type. A type is shown once there was one."),
      OF_SOCKET(traffic.accepted), BY("type", traffic_types)},
-    {{"ipcluster_messages_refused", COUNTER, "",
-      "Messages and queries that were not taken, or not passed on, by the reason; the log says "
-      "more. A reason is shown once there was one.", ""},
-     OF_SOCKET(refused), BY("reason", refusals)},
-    {{"ipcluster_unread_messages", GAUGE, "",
-      "Messages that wait in the controller for a client or an engine that reads late.", ""},
-     OF_SOCKET(unread), ONE},
-    {{"ipcluster_unread_bytes", GAUGE, "bytes",
-      "Memory of these; IPController.unread_backlog is its bound.", ""},
-     OF_SOCKET(unread_bytes), ONE},
 
-    {{"ipcluster_tasks_submitted", COUNTER, "", "Tasks that the load balancer has taken.", ""},
-     OF_ALL(tasks_submitted), ONE},
-    {{"ipcluster_tasks_sent", COUNTER, "",
-      "Tasks that were sent to an engine; one that is tried again counts again.", ""},
-     OF_ALL(tasks_sent), ONE},
-    {{"ipcluster_tasks_finished", COUNTER, "",
-      "Tasks that have ended: ok, or failed, aborted and answered by the controller.", ""},
-     OF_ALL(tasks_ended), BY("end", ends)},
-    {{"ipcluster_tasks_waiting", GAUGE, "", "Tasks that could run now and wait for an engine.", ""},
-     OF_ALL(tasks_waiting), ONE},
-    {{"ipcluster_tasks_blocked", GAUGE, "", "Tasks that wait for other tasks.", ""},
-     OF_ALL(tasks_blocked), ONE},
-    {{"ipcluster_tasks_running", GAUGE, "", "Tasks that engines have.", ""},
-     OF_ALL(tasks_running), ONE},
-    {{"ipcluster_tasks_held_bytes", GAUGE, "bytes",
-      "Memory of tasks that wait or run, and of replies to them that wait.", ""},
-     OF_ALL(tasks_bytes), ONE},
-    {{"ipcluster_task_queue_seconds", HISTOGRAM, "seconds",
-      "How long tasks waited until they were sent to an engine, each time.", ""},
-     OF_ALL(queued), ONE},
-    {{"ipcluster_task_work_seconds", HISTOGRAM, "seconds",
-      "How long engines had a task until they answered, each time.", ""},
-     OF_ALL(worked), ONE},
+#define METRIC(kind, member, help) {NAMED(kind, #member, help), OF_ALL(member), ONE},
+#define METRIC_BY(kind, member, label, names, help)                                                \
+    {NAMED(kind, #member, help), OF_ALL(member), BY(label, names)},
+#define SOCKET_METRIC(kind, member, help) {NAMED(kind, #member, help), OF_SOCKET(member), ONE},
+#define SOCKET_METRIC_BY(kind, member, label, names, help)                                         \
+    {NAMED(kind, #member, help), OF_SOCKET(member), BY(label, names)},
+#include "controller/stats/table.h"
 
-    {{"ipcluster_engines", GAUGE, "",
-      "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet.", ""},
-     OF_ALL(engines), BY("state", engine_states)},
-    {{"ipcluster_engines_registered", COUNTER, "", "Engines that have come, ever.", ""},
-     OF_ALL(engines_registered), ONE},
-    {{"ipcluster_engines_departed", COUNTER, "", "Engines that have gone, ever.", ""},
-     OF_ALL(engines_departed), ONE},
-    {{"ipcluster_requests_pending", GAUGE, "",
-      "Tasks and direct requests that the hub knows to be unanswered.", ""},
-     OF_ALL(pending), ONE},
-    {{"ipcluster_tasks_unassigned", GAUGE, "",
-      "Those of them that are tasks and at no engine.", ""},
-     OF_ALL(unassigned), ONE},
-    {{"ipcluster_records_behind_bytes", GAUGE, "bytes",
-      "What waits for the store of records; IPController.records_backlog is its bound.", ""},
-     OF_ALL(records_behind_bytes), ONE},
-    {{"ipcluster_records_dropped", COUNTER, "",
-      "Changes of records that were not recorded, as the store fell behind.", ""},
-     OF_ALL(records_dropped), ONE},
-    {{"ipcluster_records_lost", COUNTER, "", "Changes of records that the store did not take.", ""},
-     OF_ALL(records_lost), ONE},
-
-    {{"ipcluster_loop_rounds", COUNTER, "", "How often the thread was woken.", ""},
-     OF_THREAD(rounds.count), ONE},
-    {{"ipcluster_loop_busy_seconds", COUNTER, "seconds",
-      "How long the thread was awake: its rate is how busy it is, 1 being all the time.", ""},
-     US_OF(rounds.busy_us), ONE},
-    {{"ipcluster_loop_longest_seconds", GAUGE, "seconds",
-      "The longest time that the thread did not look at its sockets.", ""},
-     US_OF(rounds.longest_us), ONE},
-    {{"ipcluster_loop_stalls", COUNTER, "",
-      "How often it did not look at its sockets for a tenth of a second or longer.", ""},
+    {NAMED(COUNTER, "loop_rounds", "How often the thread was woken."), OF_THREAD(rounds.count),
+     ONE},
+    {NAMED(COUNTER, "loop_busy_seconds",
+           "How long the thread was awake: its rate is how busy it is, 1 being all the time."),
+     US_OF_THREAD(rounds.busy_us), ONE},
+    {NAMED(GAUGE, "loop_longest_seconds",
+           "The longest time that the thread did not look at its sockets."),
+     US_OF_THREAD(rounds.longest_us), ONE},
+    {NAMED(COUNTER, "loop_stalls",
+           "How often it did not look at its sockets for a tenth of a second or longer."),
      OF_THREAD(rounds.stalls), ONE},
 
-    {{"process_cpu_seconds", COUNTER, "seconds", "Processor time of the controller.", ""},
-     ALL, 0, 1, NULL, NULL, 1, process_seconds},
-    {{"process_resident_memory_bytes", GAUGE, "bytes", "Memory of the controller.", ""},
-     ALL, 0, 1, NULL, NULL, 1, resident_bytes},
+    {{"process_cpu_seconds", STATS_COUNTER, "Processor time of the controller.", ""},
+     ALL,
+     0,
+     1,
+     NULL,
+     NULL,
+     1,
+     process_seconds},
+    {{"process_resident_memory_bytes", STATS_GAUGE, "Memory of the controller.", ""},
+     ALL,
+     0,
+     1,
+     NULL,
+     NULL,
+     1,
+     resident_bytes},
+    {{"process_start_time_seconds", STATS_GAUGE, "When the controller started, since the epoch.",
+      ""},
+     ALL,
+     offsetof(struct stats, started_us),
+     1e-6,
+     ONE},
 };
-/* clang-format on */
 
 /* "a=\"b\",c=\"d\"", without a comma at the end. */
 struct labels {
@@ -297,6 +266,12 @@ void stats_visit(const struct stats_visitor *visitor)
     }
 }
 
+const char *stats_unit(const struct stats_metric *metric)
+{
+    const char *last = strrchr(metric->name, '_') + 1;
+    return !strcmp(last, "seconds") || !strcmp(last, "bytes") ? last : "";
+}
+
 const char *stats_kind_name(enum stats_kind kind)
 {
     static const char *const names[] = {
@@ -307,8 +282,8 @@ const char *stats_kind_name(enum stats_kind kind)
 static void write_metric(void *self, const struct stats_metric *metric)
 {
     fprintf(self, "# TYPE %s %s\n", metric->name, stats_kind_name(metric->kind));
-    if (*metric->unit)
-        fprintf(self, "# UNIT %s %s\n", metric->name, metric->unit);
+    if (*stats_unit(metric))
+        fprintf(self, "# UNIT %s %s\n", metric->name, stats_unit(metric));
     fprintf(self, "# HELP %s %s\n", metric->name, metric->help);
 }
 

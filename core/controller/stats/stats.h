@@ -1,8 +1,7 @@
 /* What the controller counts, for people to look at while it runs. Each number has one thread that
  * writes it; the hub and the metrics' thread read them all, and no lock stands on a message's way.
  *
- * To add a metric: a counter here, a row in stats.c, and the line where it counts. The row is all
- * that stats_request, `ipcluster stats`, the metrics' text and the documentation are made from. */
+ * To add a metric: a row in table.h, and the line where it counts. */
 #ifndef CONTROLLER_STATS_STATS_H
 #define CONTROLLER_STATS_STATS_H
 
@@ -49,12 +48,6 @@ enum stats_refusal {
     STATS_REFUSALS
 };
 
-struct stats_of_socket {
-    struct traffic traffic;
-    struct counter refused[STATS_REFUSALS];
-    struct counter unread, unread_bytes; /* what waits for peers that read late */
-};
-
 #define STATS_THREADS 8
 
 struct stats_of_thread {
@@ -65,20 +58,35 @@ struct stats_of_thread {
 enum stats_end { STATS_END_OK, STATS_END_FAILED, STATS_ENDS };
 enum stats_engine_state { STATS_STARTING, STATS_IDLE, STATS_BUSY, STATS_ENGINE_STATES };
 
+/* What labels have, by the number in the array. */
+extern const char *const stats_refusals[STATS_REFUSALS];
+extern const char *const stats_ends[STATS_ENDS];
+extern const char *const stats_engine_states[STATS_ENGINE_STATES];
+
+/* A row of the table as a member. */
+#define STATS_MEMBER_COUNTER            struct counter
+#define STATS_MEMBER_GAUGE              struct counter
+#define STATS_MEMBER_HISTOGRAM          struct histogram
+#define STATS_MEMBER(kind, member, ...) STATS_MEMBER_##kind member;
+#define STATS_ARRAY(kind, member, label, names, ...)                                               \
+    STATS_MEMBER_##kind member[sizeof(names) / sizeof(*(names))];
+
+struct stats_of_socket {
+    struct traffic traffic;
+#define SOCKET_METRIC    STATS_MEMBER
+#define SOCKET_METRIC_BY STATS_ARRAY
+#include "controller/stats/table.h"
+};
+
 struct stats {
-    char metrics_url[64]; /* "": metrics are not offered; main's, before the threads start */
+    /* Main's, before the threads start: */
+    char metrics_url[64];      /* "": metrics are not offered */
+    struct counter started_us; /* since the epoch */
     struct stats_of_socket sockets[STATS_SOCKETS];
     struct stats_of_thread threads[STATS_THREADS];
-    /* The task thread's: */
-    struct counter tasks_submitted, tasks_sent, tasks_ended[STATS_ENDS];
-    struct counter tasks_waiting, tasks_blocked, tasks_running, tasks_bytes;
-    struct histogram queued, worked;
-    /* The hub's: */
-    struct counter engines[STATS_ENGINE_STATES], engines_registered, engines_departed;
-    struct counter pending, unassigned;
-    struct counter records_behind_bytes, records_dropped;
-    /* The records thread's: */
-    struct counter records_lost;
+#define METRIC    STATS_MEMBER
+#define METRIC_BY STATS_ARRAY
+#include "controller/stats/table.h"
 };
 extern struct stats stats;
 
@@ -92,7 +100,6 @@ enum stats_kind { STATS_COUNTER, STATS_GAUGE, STATS_HISTOGRAM };
 struct stats_metric {
     const char *name;
     enum stats_kind kind;
-    const char *unit;
     const char *help;
     const char *labels; /* "socket and side"; "": it has none */
 };
@@ -106,8 +113,9 @@ struct stats_visitor {
 };
 void stats_visit(const struct stats_visitor *visitor);
 
-/* As the metrics' text has it. */
+/* As the metrics' text has them; the unit is "" where there is none. */
 const char *stats_kind_name(enum stats_kind kind);
+const char *stats_unit(const struct stats_metric *metric);
 /* Writes the metrics' text (OpenMetrics 1.0). */
 void stats_write(FILE *stream);
 
