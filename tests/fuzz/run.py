@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Runs fuzzers: run.py BUILD [--minutes N | --seconds-each N] [--junit FILE] [NAME ...].
 
-As many at a time as there are processors. Each starts with the seeds of the sources and with what earlier runs in BUILD have found
-worth keeping (BUILD/fuzz/corpus), and goes on until its time is over or something is found (BUILD/fuzz/found). Ends with 1 where
-anything was found.
+As many at a time as there are processors. Each starts with what seeds.py writes (BUILD/fuzz/seeds), with what was found once
+(tests/fuzz/seeds), and with what earlier runs in BUILD have found worth keeping (BUILD/fuzz/corpus), and goes on until its time is
+over or something is found (BUILD/fuzz/found). Ends with 1 where anything was found.
 """
 
 import argparse
@@ -16,8 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
+import seeds
+
 SOURCES = Path(__file__).resolve().parent
-SEEDS = SOURCES / "seeds"
+FOUND = SOURCES / "seeds"
 INPUT_BYTES_MAX = 4096
 INPUT_SECONDS_MAX = 20
 MEMORY_MB_MAX = 2048
@@ -36,6 +38,7 @@ class Run:
         self.program = build / "tests" / "fuzz" / f"fuzz_{name}"
         self.corpus = build / "fuzz" / "corpus" / name
         self.found = build / "fuzz" / "found" / name
+        self.seeds = build / "fuzz" / "seeds"
         self.log = build / "fuzz" / f"{name}.log"
         self.executions = self.seconds = self.edges = 0
         self.fault = ""
@@ -52,13 +55,14 @@ class Run:
             f"-timeout={INPUT_SECONDS_MAX}",
             f"-rss_limit_mb={MEMORY_MB_MAX}",
             f"-max_len={INPUT_BYTES_MAX}",
-            f"-dict={SEEDS / 'dictionary'}",
+            f"-dict={self.seeds / 'dictionary'}",
             f"-artifact_prefix={self.found}/",
             "-print_final_stats=1",
             "-print_funcs=0",
             "-detect_leaks=0",
             self.corpus,
-            SEEDS / self.name,
+            self.seeds / self.name,
+            *([FOUND / self.name] if (FOUND / self.name).exists() else []),
         ]
         with open(self.log, "wb") as log:
             status = subprocess.run(
@@ -97,7 +101,11 @@ class Run:
 
     def advice(self):
         again = f"  again:  FUZZ_LIFE=1 {self.program} {self.input}\n" if self.input else ""
-        seed = f"  seed:   cp {self.input} {SEEDS / self.name}/found-WHAT-IT-WAS\n" if self.input else ""
+        seed = (
+            f"  seed:   mkdir -p {FOUND / self.name}; cp {self.input} {FOUND / self.name}/found-WHAT-IT-WAS\n"
+            if self.input
+            else ""
+        )
         return f"{self.name}: {self.fault}\n  log:    {self.log}\n{again}{seed}"
 
 
@@ -126,6 +134,7 @@ def main():
     build = arguments.build.resolve()
     at_a_time = len(os.sched_getaffinity(0))
     each = arguments.seconds_each or max(1, round(arguments.minutes * 60 * min(at_a_time, len(names)) / len(names)))
+    seeds.main(build / "fuzz" / "seeds")
     started = time.time()
     runs = []
     with ThreadPoolExecutor(at_a_time) as pool:

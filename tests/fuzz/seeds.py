@@ -1,8 +1,7 @@
 #!/usr/bin/python3
-"""Writes the seeds that have a shape of their own: seeds.py [FOLDER].
+"""Writes the seeds that have a shape of their own: seeds.py FOLDER.
 
-Each fuzzer begins with the inputs in tests/fuzz/seeds/NAME. Those whose names begin with "found-" were found by fuzzing and are not
-written here. An input is frames with FF FE between them, and for threads messages with FF FD between them, each behind a byte that
+Each fuzzer begins with these, which run.py has written anew, and with what fuzzing has found: tests/fuzz/seeds/NAME. An input is frames with FF FE between them, and for threads messages with FF FD between them, each behind a byte that
 says how it comes (module.h, fuzz_engine.c, fuzz_frontends.c, fuzz_watch.c).
 """
 
@@ -11,6 +10,9 @@ import sys
 from pathlib import Path
 
 import msgpack
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from hub_queries import ROLES
 
 FRAME, MESSAGE = b"\xff\xfe", b"\xff\xfd"
 PACKERS = {"json": (0, lambda value: json.dumps(value).encode()), "msgpack": (1, msgpack.packb)}
@@ -295,46 +297,40 @@ def registration(pack, engine):
     )
 
 
-def query(pack, number, msg_type, content=None):
-    return 0, message(pack, msg_type, content, msg_id=str(number))
+# What a query is asked with, where more comes of it so.
+CONTENTS = {
+    "connection_request": {"connections": 8, "explains": ["s"]},
+    "queue_request": {"targets": [0], "verbose": True},
+    "load_request": {"targets": "e0"},
+    "result_request": {"msg_ids": ["x"], "status_only": False},
+    "purge_request": {"msg_ids": "all", "engine_ids": [0]},
+    "db_request": {"query": {}, "keys": ["msg_id"]},
+    "resubmit_request": {"msg_ids": ["x"]},
+    "explain_request": {"engine_set": "s", "all": True, "reason": "it was cancelled", "blameless": True},
+    "trace_request": {"on": True},
+    "registration_request": {"uuid": "e1"},
+}
+
+
+def query(pack, msg_type, content=None):
+    return 0, message(pack, msg_type, content or CONTENTS.get(msg_type), msg_id=msg_type)
 
 
 def hub(bits, pack):
+    last = "shutdown_request"
+    left = {"id": 0, "uuid": "e0", "died": True, "cause": "signal", "reason": "killed"}
     for settings in (0, 2, 4):
         pong = socket(5 if settings & 2 else 4), FRAME.join([b"e0", b"0.001"])
         yield f"queries-{settings}", thread(
             bits | settings,
             (1, registration(pack, "e0")),
             pong,
-            query(pack, 2, "connection_request", {"connections": 8, "explains": ["s"]}),
-            query(pack, 3, "queue_request", {"targets": [0], "verbose": True}),
-            query(pack, 4, "load_request", {"targets": "e0"}),
-            query(pack, 5, "result_request", {"msg_ids": ["x"], "status_only": False}),
-            query(pack, 7, "purge_request", {"msg_ids": "all", "engine_ids": [0]}),
-            query(pack, 8, "db_request", {"query": {}, "keys": ["msg_id"]}),
-            query(pack, 9, "resubmit_request", {"msg_ids": ["x"]}),
+            *(query(pack, name) for name in ROLES if name != last),
             (2, b"\x01"),
-            query(pack, 11, "registration_request", {"uuid": "e1"}),
-            (1, message(pack, "shutdown_request", msg_id="12")),
+            (1, message(pack, last, msg_id="not an engine's")),
             later(4),
-            (
-                1,
-                message(
-                    pack,
-                    "unregistration_request",
-                    {"id": 0, "uuid": "e0", "died": True, "cause": "signal", "reason": "killed"},
-                    msg_id="6",
-                ),
-            ),
-            query(
-                pack,
-                13,
-                "explain_request",
-                {"engine_set": "s", "all": True, "reason": "it was cancelled", "blameless": True},
-            ),
-            query(pack, 14, "departed_request"),
-            query(pack, 15, "trace_request", {"on": True}),
-            query(pack, 10, "shutdown_request"),
+            (1, message(pack, "unregistration_request", left, msg_id="e0's")),
+            *(query(pack, name) for name in ("explain_request", "departed_request", last)),
             later(12),
         )
 
@@ -376,17 +372,14 @@ def records(bits, pack):
         (socket(7), reply("t1")),
         (socket(10), task),
         (socket(9), reply("t2")),
-        query(pack, 1, "result_request", {"msg_ids": ["t1", "zz"], "status_only": False}),
-        query(pack, 2, "history_request"),
+        query(pack, "result_request", {"msg_ids": ["t1", "zz"], "status_only": False}),
+        query(pack, "history_request"),
         query(
-            pack,
-            3,
-            "db_request",
-            {"query": {"completed": {"$ne": None}}, "keys": ["buffers", "result_buffers", "header"]},
+            pack, "db_request", {"query": {"completed": {"$ne": None}}, "keys": ["buffers", "result_buffers", "header"]}
         ),
-        query(pack, 4, "resubmit_request", {"msg_ids": ["t1"]}),
-        query(pack, 5, "queue_request", {"verbose": True}),
-        query(pack, 6, "purge_request", {"msg_ids": ["t1"], "engine_ids": []}),
+        query(pack, "resubmit_request", {"msg_ids": ["t1"]}),
+        query(pack, "queue_request", {"verbose": True}),
+        query(pack, "purge_request", {"msg_ids": ["t1"], "engine_ids": []}),
         later(2),
     )
 
@@ -728,8 +721,8 @@ PLAIN = {
 WORDS = """msg_id msg_type session status targets retries timeout after follow dependencies all success failure is_coalescing is_broadcast
     uuid id pending info watched died reason msg_ids engine_ids query keys buffers result_buffers verbose ok error aborted e0 e1 $or $and $in
     $nin $gt $mod $all $exists $ne completed submitted engine_uuid label dependencies_met restart sig SIGUSR1 connections tasks unbegun gone life keep leaving""".split()
-REQUESTS = """connection registration unregistration shutdown queue load result history purge db resubmit execute apply abort clear
-    interrupt kernel_info connect usage signal recall""".split()
+REQUESTS = [name.removesuffix("_request") for name in ROLES]
+REQUESTS += "execute apply abort clear interrupt kernel_info connect usage signal recall".split()
 
 
 def dictionary():
@@ -754,4 +747,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "seeds")
+    main(Path(sys.argv[1]))

@@ -1,13 +1,15 @@
 """What the controller does with requests: direct ones, control, tasks, and queries of the hub."""
 
 import json
+import re
 import time
 
 import pytest
 import zmq
 
 from controller_peer import DELIMITER, Engine, next_frames, submit
-from support import wait_until
+from hub_queries import MEMBERS, ROLES
+from support import TOP, wait_until
 
 
 def test_direct_requests_and_unknown_engines(controller):
@@ -237,6 +239,37 @@ def test_nonsense_queries_are_answered(controller, msg_type, content):
         assert kind in ("hub_error", msg_type.replace("request", "reply"))
         assert reply["status"] == "error" and reply["evalue"]
         assert peer.engines() == {}
+
+
+ODD = (None, True, -1, 1 << 62, 1e308, "", "x", [], [[]], [5], {"x": {}})
+
+
+@pytest.mark.parametrize("msg_type", sorted(ROLES))
+def test_every_query_is_answered_whatever_its_content_has(controller, msg_type):
+    peer = controller("--dictdb")
+    engine = Engine(peer).beat()
+    role = "client" if ROLES[msg_type] == "CLIENT" else "engine"
+    socket = peer.connect(zmq.DEALER, getattr(peer, role)["registration"])
+    contents = [[], "text", 5, {}, *({name: value} for name in MEMBERS for value in ODD)]
+    for content in contents[:3] if msg_type == "shutdown_request" else contents:
+        kind, reply = peer.ask(socket, msg_type, content)
+        if reply["status"] == "ok":
+            assert kind == msg_type.replace("request", "reply") and isinstance(content, dict), content
+        else:
+            assert reply["status"] == "error" and reply["ename"] and reply["evalue"], content
+    assert peer.engines() == {"0": engine.uuid}
+    assert peer.counted(f'ipcluster_messages_accepted_total{{socket="hub",side="{role}",type="{msg_type}"}}')
+
+
+def test_the_page_on_the_wire_has_a_row_of_every_query():
+    page = (TOP / "docs/reference/wire.md").read_text()
+    section = re.search(r"^## Questions to the hub\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)[1]
+    first_cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    told = {name for cell in first_cells for name in re.findall(r"\w+", cell)}
+    assert (
+        set(ROLES) <= told
+    ), "give each a row in docs/reference/wire.md, below 'Questions to the hub': what it asks, and what is answered"
+    assert told <= set(ROLES), "docs/reference/wire.md tells of queries that are not in the table of hub_queries.c"
 
 
 def test_a_client_can_shut_it_down(controller):

@@ -9,22 +9,9 @@ import pytest
 import zmq
 from controller_peer import Engine, Peer, next_frames
 
+from hub_queries import ROLES
 from support import LONG, typed, wait_for_commit, wait_until
 
-QUERIES = {
-    "connection_request": {},
-    "queue_request": {"verbose": True},
-    "departed_request": {},
-    "trace_request": {"on": False},
-    "explain_request": {"engine_set": "s", "all": True, "reason": "r"},
-    "load_request": {},
-    "shutdown_request": {},
-    "result_request": {"msg_ids": ["x"]},
-    "history_request": {},
-    "purge_request": {"msg_ids": "all"},
-    "db_request": {"query": {}, "keys": ["content", "buffers", "result_buffers"]},
-    "resubmit_request": {"msg_ids": ["x"]},
-}
 SECRET = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"  # of RFC 32 of ZeroMQ
 CLIENT_PORTS = {
     "registration": zmq.DEALER,
@@ -80,26 +67,20 @@ def test_whoever_has_the_clients_file_cannot_connect_as_an_engine(controller, na
     assert not is_let_in(peer, peer.engine, name, ENGINE_PORTS[name], peer.client)
 
 
-@pytest.mark.parametrize("msg_type", QUERIES)
-def test_where_engines_register_no_client_is_served(controller, msg_type):
+@pytest.mark.parametrize("asked_by, file", [("CLIENT", "clients'"), ("ENGINE", "engines'")])
+def test_a_query_of_one_role_is_not_served_where_the_other_connects(controller, asked_by, file):
     peer = controller("--dictdb")
     engine = Engine(peer).beat()
-    kind, reply = peer.ask(engine.registration, msg_type, QUERIES[msg_type])
-    assert kind in ("hub_error", msg_type.replace("request", "reply"))
-    assert reply["status"] == "error" and reply["ename"] == "PermissionError" and "clients' file" in reply["evalue"]
+    clients = peer.connect(zmq.DEALER, peer.client["registration"])
+    socket = engine.registration if asked_by == "CLIENT" else clients
+    # What would be done where it is served: others leave, end, or register.
+    content = {"id": 0, "uuid": "stranger", "msg_ids": "all", "all": True, "on": True, "engine_set": "s", "reason": "r"}
+    for msg_type in (name for name, role in ROLES.items() if role == asked_by):
+        kind, reply = peer.ask(socket, msg_type, content)
+        assert kind in ("hub_error", msg_type.replace("request", "reply")), msg_type
+        assert (reply["status"], reply["ename"]) == ("error", "PermissionError"), msg_type
+        assert f"{file} file" in reply["evalue"], msg_type
     assert peer.engines() == {"0": engine.uuid} and peer.process.alive
-
-
-@pytest.mark.parametrize(
-    "msg_type, content", [("registration_request", {"uuid": "stranger"}), ("unregistration_request", {"id": 0})]
-)
-def test_where_clients_ask_no_engine_is_registered_and_none_leaves(controller, msg_type, content):
-    peer = controller()
-    engine = Engine(peer).beat()
-    query = peer.connect(zmq.DEALER, peer.client["registration"])
-    _, reply = peer.ask(query, msg_type, content)
-    assert reply["status"] == "error" and reply["ename"] == "PermissionError" and "engines' file" in reply["evalue"]
-    assert peer.engines() == {"0": engine.uuid}
 
 
 # --- keys, where nothing is encrypted ----------------------------------------------------------------------------------------
