@@ -96,7 +96,7 @@ class View:
         Returns:
             str: JSON; None where there is nothing.
         Example:
-            >>> view.with_flags(label="mine").metadata()
+            >>> view.with_flags(label="mine", time_limit=None).metadata()
             '{"label": "mine"}'
         """
         metadata = self._metadata_of_flags()
