@@ -58,6 +58,7 @@ DOCS_PAGES = \
 	docs/howto/start.md \
 	docs/howto/tasks.md \
 	docs/howto/trace.md \
+	docs/howto/trace.svg \
 	docs/howto/troubles.md \
 	docs/howto/work.md \
 	docs/reference/c.md \
@@ -81,6 +82,7 @@ DOCS_SITE = \
 	docs/site/headers.py \
 	docs/site/notebooks.py \
 	docs/site/programs.py \
+	docs/site/trace_picture.py \
 	docs/site/static/site.css
 EXTRA_DIST += $(DOCS_PAGES) $(DOCS_SITE)
 EXTRA_DIST += docs/examples/c_client/Makefile docs/examples/c_client/c_client.c

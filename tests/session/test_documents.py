@@ -106,7 +106,7 @@ def test_every_page_is_in_the_tarball():
     there = {
         str(path.relative_to(TOP))
         for path in (TOP / "docs").rglob("*.*")
-        if path.suffix in (".md", ".ipynb", ".py", ".css")
+        if path.suffix in (".md", ".ipynb", ".py", ".css", ".svg")
     }
     assert there <= listed
 

@@ -4,9 +4,10 @@ import json
 import resource
 import signal
 from collections import defaultdict
+from xml.etree import ElementTree
 
 import pytest
-from support import PYTHON, typed, wait_for_file, wait_until
+from support import PYTHON, TOP, typed, wait_for_file, wait_until
 
 # Prints the msg_ids of a task with output, of one that runs after it, of one that fails and is tried again, and of a part of a broadcast.
 PROGRAM = """
@@ -123,6 +124,10 @@ def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_eng
     output = [event["args"]["id"] for event in events if event.get("args", {}).get("of") == first]
     assert len({event["pid"] for event in way(events, output[0])}) == 3
     assert "hello" not in (sandbox.dir / "merged.json").read_text()
+    drawn = sandbox.run(PYTHON, TOP / "docs/site/trace_picture.py", sandbox.dir / "merged.json", check=True).out
+    titles = [title.text.partition(":")[0] for title in ElementTree.fromstring(drawn).findall(".//{*}title")]
+    assert titles.count("run") == [event["name"] for event in events if event["ph"] == "B"].count("run") >= 5
+    assert {"submit", "receive", "reply", "result", *waits} <= set(titles)
 
 
 def test_a_trace_begins_and_ends_while_the_cluster_runs(cluster, sandbox):
