@@ -1,6 +1,7 @@
 """What happens to messages is written as a trace, by the rules of its format, and disturbs nobody."""
 
 import json
+import os
 import resource
 import signal
 from collections import defaultdict
@@ -149,6 +150,23 @@ def test_a_trace_begins_and_ends_while_the_cluster_runs(cluster, sandbox):
         assert sorted(names(events).values()) == ["controller", "engine 0", "engine 1"]
         assert steps(events, during.msg_ids[0]).count("run") == 1
         assert not steps(events, before.msg_ids[0]) and not steps(events, after.msg_ids[0])
+
+
+def test_engines_that_do_not_answer_keep_no_other_from_its_trace(new_cluster, sandbox):
+    cluster = new_cluster(3)
+    client = cluster.client()
+    pids = [client.engines[engine_id].pid for engine_id in client.ids]
+    for pid in pids[:2]:
+        os.kill(pid, signal.SIGSTOP)
+    starting = sandbox.start(sandbox.programs.ipcluster, "trace", "start")
+    try:
+        wait_until(lambda: list(cluster.profile_dir.glob(f"log/*-{pids[2]}.trace.json")), 60, "the last one writes")
+        assert starting.alive, "it waits for the others"
+    finally:
+        for pid in pids[:2]:
+            os.kill(pid, signal.SIGCONT)
+    assert starting.popen.wait(60) == 0, starting.output
+    assert "Controller and 3 engines write traces" in starting.output
 
 
 def test_log_level_debug_logs_the_steps_of_a_request_and_not_what_it_holds(new_cluster):

@@ -162,11 +162,34 @@ int hub_end_idle(struct registry *registry, const char *path, json_t *engines, s
     return 0;
 }
 
-/* Of the engine of that uuid, or where it is NULL the controller. A new object. */
-static json_t *trace_one(struct hub_watch *watch, const char *uuid, bool on, int timeout_ms)
+/* Sends all engines the same request, and waits until each has answered or time is over. Returns
+ * the answers' contents by the uuids of the engines, a new object. */
+static json_t *ask_engines(struct hub_watch *watch, json_t *engines, const char *request,
+                           const json_t *content, const char *answer, int timeout_ms)
 {
-    const json_t *answer = ask_one(watch, uuid, "trace_request", json_pack("{s:b}", "on", on),
-                                   "trace_reply", timeout_ms);
+    void *socket = watch->link.control;
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    long long end = clock_ms() + timeout_ms;
+    json_t *answers = json_object(), *uuid;
+    struct hub_message received;
+    const char *id;
+    json_object_foreach (engines, id, uuid)
+        hub_link_send(&watch->link, socket, json_string_value(uuid), request, content);
+    while (json_object_size(answers) < json_object_size(engines) && end > clock_ms()) {
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) <= 0 ||
+            hub_link_receive(&watch->link, socket, &received) != HUB_LINK_MESSAGE)
+            continue;
+        const char *engine = json_string_value(json_object_get(received.metadata, "engine"));
+        if (engine && received.type && !strcmp(received.type, answer))
+            json_object_set(answers, engine, received.content);
+        hub_message_release(&received);
+    }
+    return answers;
+}
+
+/* What the answer to a trace_request comes to, which is NULL where there was none. A new object. */
+static json_t *trace_of(const json_t *answer)
+{
     json_t *file = json_object_get(answer, "file"), *why = json_object_get(answer, "evalue");
     if (file)
         return json_pack("{s:O}", "file", file);
@@ -178,25 +201,30 @@ json_t *hub_trace(struct registry *registry, const char *path, bool on, int time
                   struct ipcl_error *error)
 {
     struct hub_watch *watch = open_alone(registry, path, error);
-    json_t *traces = json_array(), *uuid;
+    json_t *uuid;
     const char *id;
     if (watch && !ask_list(watch, timeout_ms)) {
         ipcl_error_set(error, "no hub answers at the address in %s", path);
         hub_watch_free(watch);
         watch = NULL;
     }
-    if (!watch) {
-        json_decref(traces);
+    if (!watch)
         return NULL;
-    }
     json_t *engines = json_incref(
         json_object_get(json_object_get(watch->answers, "connection_reply"), "engines"));
-    json_array_append_new(traces, trace_one(watch, NULL, on, timeout_ms));
+    json_t *content = json_pack("{s:b}", "on", on);
+    json_t *traces =
+        json_pack("[o]", trace_of(ask_alone(watch, "trace_request", json_incref(content),
+                                            "trace_reply", timeout_ms)));
+    json_t *answers =
+        ask_engines(watch, engines, "trace_request", content, "trace_reply", timeout_ms);
     json_object_foreach (engines, id, uuid) {
-        json_t *trace = trace_one(watch, json_string_value(uuid), on, timeout_ms);
+        json_t *trace = trace_of(json_object_get(answers, json_string_value(uuid)));
         json_object_set_new(trace, "id", json_string(id));
         json_array_append_new(traces, trace);
     }
+    json_decref(answers);
+    json_decref(content);
     json_decref(engines);
     hub_watch_free(watch);
     return traces;
