@@ -136,10 +136,13 @@ int path_make_private_dir(const char *path, struct ipcl_error *error)
     if (fd < 0)
         return -1;
     if (fstat(fd, &info))
-        status = ipcl_error_set(error, "cannot look at the folder %s: %s", path, strerror(errno));
+        status = ipcl_error_set(error, "cannot read the folder %s: %s", path, strerror(errno));
     else if (info.st_uid != geteuid())
         status = ipcl_error_set(
-            error, "the folder %s belongs to another user: keys are not kept there", path);
+            error,
+            "the folder %s belongs to another user, so keys are not stored there: use a "
+            "folder of your own",
+            path);
     else if ((info.st_mode & 0777) != 0700 && fchmod(fd, 0700))
         status =
             ipcl_error_set(error, "cannot make the folder %s private: %s", path, strerror(errno));
@@ -224,7 +227,7 @@ char *path_read_open(int fd, const char *path, size_t limit, size_t *size, struc
         goto failed;
     }
     if ((size_t)info.st_size > limit) {
-        ipcl_error_set(error, "%s is larger than the %zu bytes that such a file may have", path,
+        ipcl_error_set(error, "%s is larger than %zu bytes, the limit for such a file", path,
                        limit);
         goto failed;
     }

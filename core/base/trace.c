@@ -131,7 +131,7 @@ static bool may_log(void)
     long long now = last_ns / 1000000000;
     if (now != second) {
         if (lines > LINES_MAX)
-            log_debug("(%u more steps of this thread within a second)", lines - LINES_MAX);
+            log_debug("(%u more steps of this thread in the same second)", lines - LINES_MAX);
         second = now;
         lines = 0;
     }
@@ -258,7 +258,7 @@ static void *write_all(void *argument)
     if (failed)
         log_warn("the trace has ended: %s", error.text);
     if (file->lost)
-        log_warn("the trace %s lacks %lu steps, which came faster than they could be written",
+        log_warn("the trace %s lacks %lu steps: they came faster than they could be written",
                  file->path, file->lost);
     close(file->fd);
     free(file);
@@ -396,7 +396,7 @@ const char *trace_switch(bool on, struct ipcl_error *error)
 {
     bool is_on = atomic_load(&trace_ways) & TO_FILE;
     if (!*offer.folder) {
-        ipcl_error_set(error, "there is no folder for a trace");
+        ipcl_error_set(error, "the folder for a trace does not exist");
         return NULL;
     }
     if (on && !is_on && trace_start(offer.program, offer.folder, offer.bytes_max, error))

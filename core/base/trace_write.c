@@ -34,7 +34,7 @@ static const struct {
     [TRACE_ENGINE_REPLY] = {"reply of engine", 'X', 't', true, NULL},
     [TRACE_RETURN] = {"back to the queue", 'X', 't', false, NULL},
     [TRACE_REPLY] = {"reply to client", 'X', 't', false, "at engine"},
-    [TRACE_INSTEAD] = {"answer in an engine's place", 'X', 't', false, "waiting"},
+    [TRACE_INSTEAD] = {"answered for an engine", 'X', 't', false, "waiting"},
     [TRACE_RELAY_OUTPUT] = {"relay output", 'X', 't', false, NULL},
     [TRACE_NOTE_SUBMITTED] = {"note request", 'X', 0, false, NULL},
     [TRACE_NOTE_DONE] = {"note end", 'X', 0, false, NULL},
@@ -206,8 +206,8 @@ static int claim(const struct trace_file *file, struct ipcl_error *error)
         (errno != EACCES && errno != EAGAIN))
         return 0;
     return ipcl_error_set(error,
-                          "%s is written by another process, as its trace: name a folder, with a / "
-                          "at its end, in which each process has a file of its own",
+                          "%s is the trace of another process: name a folder, with a / at its "
+                          "end; each process writes its own file there",
                           file->path);
 }
 

@@ -92,9 +92,8 @@ static bool is_roots(const struct walk *walk, uid_t owner)
 static int refuse_owner(const char *kind, uid_t owner, const char *path, struct ipcl_error *error)
 {
     return ipcl_error_set(error,
-                          "the %s %s is owned by user %u, neither root nor you, and is not used: "
-                          "take one of your own, "
-                          "or, where that is meant, chown -h %u %s",
+                          "the %s %s is owned by user %u, neither root nor you, and is not "
+                          "used: use one of your own, or, if this is intended, chown -h %u %s",
                           kind, path, (unsigned)owner, (unsigned)geteuid(), path);
 }
 
@@ -297,9 +296,8 @@ int trust_check_secret(int fd, const char *path, struct ipcl_error *error)
     bool ours = info.st_uid == geteuid();
     if (info.st_mode & (ours ? 077 : 007))
         return ipcl_error_set(error,
-                              "%s can be read by others, so the key in it is no secret: chmod 600 "
-                              "%s, and take another key if "
-                              "others may have read it",
+                              "%s can be read by others, so the key in it is not secret: chmod "
+                              "600 %s, and use a new key if others may have read it",
                               path, path);
     return 0;
 }

@@ -17,7 +17,8 @@ int client_check_process(const struct ipcl_client *client, struct ipcl_error *er
         return 0;
     return ipcl_error_set(
         error,
-        "this client was connected before a fork, by the parent of this process: connect anew in this one");
+        "the parent of this process connected this client, before a fork: connect again in this "
+        "process");
 }
 
 struct ipcl_client *ipcl_client_hold(struct ipcl_client *client)
@@ -185,7 +186,7 @@ void client_add_engine(struct ipcl_client *client, int id, const char *uuid, cha
         free(engine->info);
         engine->info = info;
     } else {
-        log_error("out of memory: engine %d is not noted", id);
+        log_error("out of memory: engine %d is not added to the list of engines", id);
         free(info);
     }
     pthread_cond_broadcast(&client->changed);
@@ -240,7 +241,7 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
                 error, "%s", *client->error.text ? client->error.text : "the client is closed");
         else if (deadline >= 0 && clock_ms() >= deadline && client->out_of_reach)
             status = ipcl_error_set(
-                error, "the controller of %s cannot be reached at the moment: it may come back",
+                error, "the controller of %s cannot be reached now: try again, it may come back",
                 client->path);
         else if (deadline >= 0 && clock_ms() >= deadline)
             status = ipcl_error_set(

@@ -86,8 +86,8 @@ static void wait_a_moment(struct ipcl_client *client)
 static int explain(const struct ipcl_client *client, struct ipcl_error *error)
 {
     reach_explain(client->io.reach, &client->connection, client->path,
-                  "it has stopped without removing its file; start a cluster (ipcluster start)",
-                  "come through SSH (sshserver of the client, or --ssh=HOST of the controller)",
+                  "it has stopped and left its file; start a cluster (ipcluster start)",
+                  "connect through SSH (sshserver of the client, or --ssh=HOST of the controller)",
                   clock_ms(), error);
     return -1;
 }
@@ -98,22 +98,21 @@ static int explain_no_handshake(const struct ipcl_client *client, const char *ur
 {
     if (client->io.rejected)
         return ipcl_error_set(error,
-                              "the controller at %s does not accept the key in %s and says so: the "
-                              "file is of another cluster, "
-                              "or of one that ran before at this address",
+                              "the controller at %s does not accept the key in %s: the file "
+                              "belongs to another cluster, or to an earlier one at this address",
                               url, client->path);
     if (client->io.connections)
         return ipcl_error_set(error,
-                              "the controller at %s ends the connection before it has begun: it is "
-                              "full, which its log says (it has "
-                              "no file descriptor left), or it does not accept the key in %s: the "
-                              "file is of another cluster, or of "
-                              "one that ran before at this address",
+                              "the controller at %s ends the connection at once. Either it is "
+                              "full (it has no file descriptor left; see its log), or it does "
+                              "not accept the key in %s: the file belongs to another cluster, "
+                              "or to an earlier one at this address",
                               url, client->path);
     return ipcl_error_set(
         error,
-        "what listens at %s, the controller's address in %s, does not begin to talk within %.1f s: it is "
-        "stopped, has no file descriptor left for this connection, or is no controller",
+        "what listens at %s, the controller's address in %s, did not begin to talk within %.1f "
+        "s: it is stopped, it has no file descriptor left for this connection, or it is not a "
+        "controller",
         url, client->path, client->timeout_ms / 1000.0);
 }
 
@@ -128,7 +127,7 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (io->tunnel && !(io->handshakes & 1u << SOCKET_QUERY) && *tunnel_words(io->tunnel))
         return ipcl_error_set(
             error,
-            "the controller of %s cannot be reached through the tunnel: it has stopped without removing "
+            "the controller of %s cannot be reached through the tunnel: it has stopped and left "
             "its file; start a cluster (ssh says: %s)",
             client->path, tunnel_words(io->tunnel));
     if (!io->reached && connection_check_name(&client->connection, error))
@@ -138,23 +137,24 @@ static int give_up(const struct ipcl_client *client, bool timed_out, struct ipcl
     if (!io->reached)
         return ipcl_error_set(
             error,
-            "nothing listens at %s, the controller's address in %s: it has stopped without removing "
-            "its file; start a cluster (ipcluster start)",
+            "nothing listens at %s, the controller's address in %s: it has stopped and left its "
+            "file; start a cluster (ipcluster start)",
             url, client->path);
     if (!(io->handshakes & 1u << SOCKET_QUERY))
         return explain_no_handshake(client, url, error);
     if (io->turned_away && io->handshakes != io->expected)
         return ipcl_error_set(
             error,
-            "the controller at %s is full: it has no file descriptor left for all connections of "
-            "this client; end "
-            "clients or engines that are not needed, or start it with a higher limit (ulimit -n)",
+            "the controller at %s is full: it has too few file descriptors left for the "
+            "connections of this client; end clients or engines that are not needed, or start "
+            "it with a higher limit (ulimit -n)",
             url);
     if (timed_out)
         return ipcl_error_set(
             error,
-            "the controller at %s did not answer within %.1f s: the file %s may be of another cluster, "
-            "whose key it does not accept; or it is very busy, and a longer time-out helps",
+            "the controller at %s did not answer within %.1f s. The file %s may belong to "
+            "another cluster, and the controller does not accept its key; or the controller is "
+            "very busy, and a longer time-out helps",
             url, client->timeout_ms / 1000.0, client->path);
     return ipcl_error_set(error, "the connection to the controller at %s ended", url);
 }

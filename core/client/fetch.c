@@ -180,7 +180,7 @@ static void answered(void *context, struct ipcl_future *answer)
     } else if (json_array_size(json_object_get(content, "pending"))) {
         wait_to_ask(fetch);
     } else {
-        fail(fetch, "KeyError", "the hub has no result of this request");
+        fail(fetch, "KeyError", "the hub has no result for this request");
     }
     json_decref(content);
 }

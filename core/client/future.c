@@ -396,5 +396,5 @@ void outcome_describe(char *sentence, size_t size, int status, const json_t *con
                  evalue ? ": " : "", evalue ? evalue : "");
     else if (status == IPCL_FAILED)
         snprintf(sentence, size, "%s%s: %s", where, ename ? ename : "error",
-                 evalue ? evalue : "(no more was said)");
+                 evalue ? evalue : "(no further reason is given)");
 }

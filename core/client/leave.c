@@ -24,7 +24,8 @@ static void ask(struct ipcl_client *client, enum client_socket socket, const cha
         session_build(client->io.session, &message, &parts, NULL, NULL) ||
         sockets_sign(client, socket, &message, NULL) ||
         message_send(&message, client->io.sockets[socket]))
-        log_warn("what this client has waiting may run yet: %s cannot be told that it leaves",
+        log_warn("requests of this client that wait may still run: %s cannot be told that the "
+                 "client leaves",
                  *engine ? "an engine" : "the scheduler");
     message_close(&message);
     json_decref(content);

@@ -244,7 +244,7 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index,
     if (ipcl_future_ready(future))
         return; /* too late */
     if (!is_answer(future, index, message)) {
-        sockets_refuse(client, "it answers a request that its sender does not have");
+        sockets_refuse(client, "it answers a request that its sender did not receive");
         return;
     }
     note_published(client, future, message);
@@ -329,7 +329,7 @@ static void handle_iopub(struct ipcl_client *client, struct message *message)
     if (!future || !sockets_verify(client, SOCKET_IOPUB, message))
         return;
     if (!is_output_of(client, future, message)) {
-        sockets_refuse(client, "it is output for a request that its engine does not have");
+        sockets_refuse(client, "it is output for a request that its engine did not receive");
         return;
     }
     if (member_is(&message->msg_type, "status")) {

@@ -163,6 +163,6 @@ void restart_tick(struct ipcl_client *client)
     restart->judge_ms = 0;
     sockets_drain(client);
     await_fail_unknown(client, restart->number, send_again,
-                       "the connection to the controller was lost, and it knows nothing of this "
-                       "request any more: submit it again");
+                       "the connection to the controller was lost, and the controller does not "
+                       "know this request any more: submit it again");
 }

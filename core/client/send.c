@@ -165,7 +165,8 @@ static void fail_unsent(void *client, struct ipcl_future *future)
         &((struct ipcl_client *)client)->io, future,
         outcome_create_failed(
             future, "ClusterError",
-            "the request could not be sent: its content or metadata nest too deep, or memory is short"));
+            "the request could not be sent: its content or metadata nests too deeply, or memory "
+            "is short"));
 }
 
 static void trace_submit(const struct ipcl_future *future)

@@ -208,7 +208,7 @@ static int submit_apply(struct ipcl_view *view, const char *expression, struct b
     value_pickle_apply_info(&info, argument ? 1 : 0, argument_buffers);
     if (function.size > IPCL_COPY_BYTES) {
         ipcl_error_set(error,
-                       "the name or expression is longer than %d bytes: push it as a text first",
+                       "the name or expression is longer than %d bytes: push it as a string first",
                        IPCL_COPY_BYTES - 256);
         goto done;
     }
@@ -391,8 +391,8 @@ char *ipcl_future_value(struct ipcl_future *future, struct ipcl_error *error)
         ipcl_error_set(error, "%s", result->error);
     else if (!result->buffer_count ||
              value_unpickle_text(result->buffers[0].data, result->buffers[0].size, &text))
-        ipcl_error_set(
-            error, "the result is not JSON: it is not one of ipcl_view_call() or ipcl_view_pull()");
+        ipcl_error_set(error, "the result is not JSON: only results of ipcl_view_call() and "
+                              "ipcl_view_pull() are");
     else
         return text ? text : strdup("null");
     return NULL;

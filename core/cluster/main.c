@@ -33,9 +33,11 @@ static void describe(FILE *stream)
           stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fputs("  help       this text, or that of a command: ipcluster help start\n\n"
-          "ipcluster COMMAND --help tells more, --help-all every setting; ipcluster --version\n"
-          "the version.\n",
+    fputs("  help       this text, or the help of a command: ipcluster help start\n"
+          "\n"
+          "ipcluster COMMAND --help says more, --help-all lists every setting; ipcluster "
+          "--version\n"
+          "shows the version.\n",
           stream);
 }
 
@@ -76,10 +78,10 @@ static const struct {
     const char *reason;
 } absent[] = {
     {"clean",
-     "there is nothing to clean by hand: stop removes what a cluster left, also one that was "
-     "killed, and start its old output"},
-    {"nbextension", "it is an extension of ipyparallel's for Jupyter's notebook: "
-                    "python3 -m ipyparallel.cluster nbextension"},
+     "nothing needs cleaning: stop removes what a cluster left, also one that was killed, and "
+     "start removes its old output"},
+    {"nbextension", "it installs ipyparallel's extension of Jupyter's notebook: python3 -m "
+                    "ipyparallel.cluster nbextension"},
 };
 
 static int unknown(const char *name)

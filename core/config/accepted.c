@@ -7,11 +7,11 @@ static const struct ipcl_option base[] = {
     {"log_format,log_datefmt,logging_config", IPCL_IGNORED, "", NULL, NULL,
      "log lines have one form"},
     {"log_url", IPCL_IGNORED, "", "log-url", NULL,
-     "there is no iplogger to send to; logs go to standard error or a file"},
+     "there is no iplogger; logs go to standard error or a file"},
     {"copy_config_files,overwrite", IPCL_IGNORED, "", NULL, NULL,
      "ipcluster profile create writes configuration files"},
     {"verbose_crash", IPCL_IGNORED, "", NULL, NULL,
-     "it is for the crash reports of Python programs"},
+     "only Python programs write such crash reports"},
     {"add_ipython_dir_to_sys_path", IPCL_IGNORED, "", NULL, NULL,
      "IPython's folder holds no modules"},
 };
@@ -26,7 +26,9 @@ static const struct ipcl_option session[] = {
      "buffers are never copied"},
     {"check_pid", IPCL_IGNORED, "", NULL, NULL, "it is for Python processes that fork"},
     {"debug", IPCL_IGNORED, "", NULL, NULL, "--log-level=DEBUG logs what can be logged"},
-    {"digest_history_size", IPCL_IGNORED, "", NULL, NULL, "the history of signatures has one size"},
+    {"digest_history_size", IPCL_IGNORED, "", NULL, NULL,
+     "the size of the history of signatures "
+     "is fixed"},
 };
 static const struct ipcl_option_table common[] = {
     {"BaseParallelApplication", base, COUNT(base)},
@@ -36,13 +38,12 @@ static const struct ipcl_option_table common[] = {
 
 /* Kernel and shell of ipyparallel's engine. */
 static const struct ipcl_option kernel[] = {
-    {"*", IPCL_IGNORED, "", NULL, NULL, "this engine is not made of IPython's kernel"}};
+    {"*", IPCL_IGNORED, "", NULL, NULL, "this engine does not use IPython's kernel"}};
 static const struct ipcl_option shell[] = {
     {"*", IPCL_PASSED, "", NULL, NULL, "IPython's shell in the engine is configured with it"}};
 static const struct ipcl_option shell_app[] = {
     {"*", IPCL_PASSED, "", NULL, NULL,
-     "exec_lines, exec_files, extensions and exec_PYTHONSTARTUP say what an engine runs at its "
-     "start; the others have no effect"}};
+     "only exec_lines, exec_files, extensions and exec_PYTHONSTARTUP have an effect on an engine"}};
 static const struct ipcl_option_table python[] = {
     {"IPythonParallelKernel", kernel, 1},
     {"IPythonKernel", kernel, 1},

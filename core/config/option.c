@@ -20,17 +20,19 @@ int option_check(const char *class_name, const struct ipcl_option *option, struc
     if (!option->name || !*option->name)
         return ipcl_error_set(error, "a setting of %s has no name", class_name);
     if ((unsigned)type > IPCL_INHERITED)
-        return ipcl_error_set(error, "the setting %s.%s has the type %u, which there is not",
+        return ipcl_error_set(error, "the setting %s.%s has the type %u, which does not exist",
                               class_name, option->name, (unsigned)type);
     if (type == IPCL_RENAMED)
         return option->fallback && strchr(option->fallback, '.')
                    ? 0
-                   : ipcl_error_set(error, "%s.%s is another name of no Class.trait", class_name,
-                                    option->name);
+                   : ipcl_error_set(error,
+                                    "%s.%s is another name of something that is not a "
+                                    "Class.trait",
+                                    class_name, option->name);
     if (type == IPCL_INHERITED)
         return option->fallback && *option->fallback
                    ? 0
-                   : ipcl_error_set(error, "%s.%s is inherited from no class", class_name,
+                   : ipcl_error_set(error, "%s.%s is inherited, but no class is named", class_name,
                                     option->name);
     if (!option->help)
         return ipcl_error_set(error, "the setting %s.%s has no help", class_name, option->name);

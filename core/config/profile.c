@@ -21,32 +21,32 @@
 
 static const struct ipcl_option options[] = {
     {"profile", IPCL_STRING, "default", "profile", NULL,
-     "The profile's name: its folder is profile_NAME in IPython's folder. `ipcluster profile "
-     "create NAME` makes one."},
+     "The profile's name. Its folder is profile_NAME in IPython's folder; `ipcluster profile "
+     "create NAME` makes it."},
     {"profile_dir", IPCL_STRING, "", "profile-dir", NULL,
      "The profile's folder, in place of a name."},
     {"ipython_dir", IPCL_STRING, "", "ipython-dir", NULL,
-     "IPython's folder, where profiles are. Where this is not set it is $IPYTHONDIR, or "
-     "~/.ipython."},
+     "IPython's folder, which holds the profiles. Default: $IPYTHONDIR, or ~/.ipython."},
     {"cluster_id", IPCL_STRING, "", "cluster-id", NULL,
-     "Tells clusters of one profile apart: it becomes part of the names of connection files."},
+     "A name that tells clusters of one profile apart. It becomes part of the names of "
+     "connection files."},
     {"log_level", IPCL_STRING, "20", "log-level", NULL,
-     "How much to log: ERROR, WARN, INFO, DEBUG, or Python's numbers (40, 30, 20, 10). With DEBUG, "
-     "controller and engines log each step of each request by its msg_id, at most a hundred a "
-     "second and thread, and nothing of what requests hold."},
+     "How much to log: ERROR, WARN, INFO, DEBUG, or Python's numbers (40, 30, 20, 10). With "
+     "DEBUG, controller and engines log each step of each request with its msg_id, at most a "
+     "hundred a second for each thread. They never log the contents of requests."},
     {"log_to_file", IPCL_BOOL, "false", "log-to-file", "true",
      "Log to PROGRAM-PID.log in the profile's log folder in place of standard error."},
     {"log_file", IPCL_STRING, "", "log-file", NULL, "Log to this file; implies log_to_file."},
     {"extra_config_file", IPCL_STRING, "", "config", NULL,
-     "A further file of settings, which is read behind the profile's: JSON."},
+     "A further file of settings, JSON, which is read after the profile's."},
     {"show_config", IPCL_BOOL, "false", NULL, "true",
-     "Write the settings that were given, as JSON, and do nothing else."},
+     "Write the given settings as JSON, and do nothing else."},
     {"show_config_json", IPCL_RENAMED, BASE_CLASS ".show_config", NULL, NULL, NULL},
     {"point_out_python", IPCL_BOOL, "true", NULL, NULL,
-     "Say so where the profile has configuration files of ipyparallel's, which are Python, and none "
-     "of these programs', which are JSON."},
+     "Warn if the profile has ipyparallel's configuration files, which are Python, but none of "
+     "these programs, which are JSON."},
     {"work_dir", IPCL_STRING, "", "work-dir", NULL,
-     "The folder to work in. Where this is not set it is the one that the program was started in."},
+     "The folder to work in. Default: the folder in which the program was started."},
 };
 const struct ipcl_option_table profile_options = {BASE_CLASS, options,
                                                   sizeof(options) / sizeof(options[0])};
@@ -61,10 +61,11 @@ static const struct ipcl_option process_options[] = {
     {"clean_logs", IPCL_BOOL, "false", "clean-logs", "true",
      "Remove the log files of earlier processes of this program from the profile's log folder."},
     {"trace", IPCL_STRING, "", "trace", NULL,
-     "Write what happens to each message, step by step, to this file, or to one in this folder, for "
-     "Perfetto (ui.perfetto.dev) to show. `ipcluster trace merge` makes one file of several."},
+     "Write a trace of what happens to each message, step by step, to this file, or to a new "
+     "file in this folder. Perfetto (ui.perfetto.dev) shows it. `ipcluster trace merge` makes "
+     "one file of several."},
     {"trace_bytes_max", IPCL_INT, "268435456", NULL, NULL,
-     "How many bytes a trace may have: the newest are kept, in FILE and FILE.1."},
+     "How many bytes a trace may have. The newest are kept, in FILE and FILE.1."},
 };
 static const struct ipcl_option_table process_table = {
     BASE_CLASS, process_options, sizeof(process_options) / sizeof(*process_options)};
@@ -79,7 +80,7 @@ static const struct settings_flag flags[] = {
     {"debug", BASE_CLASS, "log_level", "DEBUG", "Log everything: --log-level=DEBUG."},
     {"quiet", BASE_CLASS, "log_level", "ERROR", "Log errors only: --log-level=ERROR."},
     {"show-config", BASE_CLASS, "show_config", "true",
-     "Write the settings that were given, as JSON, and do nothing else."},
+     "Write the given settings as JSON, and do nothing else."},
     {"show-config-json", BASE_CLASS, "show_config", "true", "The same."},
 };
 static const struct settings_flag process_flags[] = {
@@ -151,8 +152,8 @@ static int check_cluster_id(const struct settings *settings, struct ipcl_error *
     return is_name(id)
                ? 0
                : ipcl_error_set(error,
-                                "the cluster id '%.200s' cannot be a part of file names: give one "
-                                "of at most %d bytes without / and without control characters",
+                                "the cluster id '%.200s' cannot be part of a file name: give one "
+                                "of at most %d bytes without / and control characters",
                                 id, NAME_BYTES_MAX);
 }
 
@@ -170,8 +171,8 @@ static int set_paths(const char *ipython_dir, const char *name, const char *dir,
         if (*name == '.' || !is_name(name))
             return ipcl_error_set(
                 error,
-                "'%.200s' is not a profile's name, which has at most %d bytes, no / and no control "
-                "characters: use --profile-dir for a folder",
+                "'%.200s' cannot be a profile's name: a name has at most %d bytes, no / and no "
+                "control characters. Use --profile-dir to name a folder",
                 name, NAME_BYTES_MAX);
         if (profile_ipython_dir(ipython_dir, parent, error) ||
             path_format(profile->dir, error, "%s/" FOLDER_PREFIX "%s", parent, name))
@@ -211,8 +212,8 @@ static int refuse_missing(const struct profile *profile, struct ipcl_error *erro
         free(entries);
     if (!strcmp(name, "default"))
         return ipcl_error_set(error,
-                              "there is no cluster of the default profile, and never was "
-                              "(there is no %s): start one with ipcluster start",
+                              "the default profile has no cluster, and does not exist yet (there "
+                              "is no %s): start one with ipcluster start",
                               profile->dir);
     return ipcl_error_set(
         error, "there is no profile '%s' in %s (there: %s); `ipcluster profile create %s` makes it",
@@ -327,10 +328,12 @@ static int load_extra(struct settings *settings, struct ipcl_error *error)
     const char *suffix = strrchr(path, '.');
     if (suffix && !strcmp(suffix, ".py"))
         return ipcl_error_set(
-            error, "%.900s is Python, and settings are JSON: ipcluster profile convert %.900s",
+            error,
+            "%.900s is Python, but settings are JSON. Convert it: ipcluster profile "
+            "convert %.900s",
             path, path);
     if (!path_exists(path))
-        return ipcl_error_set(error, "the file of settings %s is not there", path);
+        return ipcl_error_set(error, "the file of settings %s does not exist", path);
     return settings_load_file(settings, path, NULL, error);
 }
 
@@ -370,7 +373,7 @@ static void point_out_python(const struct settings *settings, const struct profi
     bool by_dir = *settings_string(settings, BASE_CLASS, "profile_dir");
     if (settings_bool(settings, BASE_CLASS, "point_out_python") &&
         profile_has_python_only(profile, names))
-        log_warn("%s has %s, which are ipyparallel's and not read, as they are Python: ipcluster "
+        log_warn("%s has %s, ipyparallel's files. They are Python and are not read: ipcluster "
                  "profile convert %s%s makes JSON of them",
                  profile->dir, names, by_dir ? "--profile-dir=" : "",
                  by_dir ? profile->dir : settings_string(settings, BASE_CLASS, "profile"));

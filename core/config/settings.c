@@ -124,7 +124,7 @@ static int inherit(struct settings *settings, const char *class_name, const stru
             return -1;
     }
     if (!any)
-        return ipcl_error_set(error, "%s.%s is inherited from %s, which has no such setting",
+        return ipcl_error_set(error, "%s.%s is inherited from %s, which lacks this setting",
                               class_name, row->name, row->fallback);
     return others_add(settings, class_name, row, error);
 }
@@ -138,9 +138,10 @@ static int add_option(struct settings *settings, const char *class_name,
     if (option->type == IPCL_INHERITED)
         return inherit(settings, class_name, option, error);
     if (find_own(settings, class_name, option->name))
-        return ipcl_error_set(error, "the setting %s.%s is there twice", class_name, option->name);
+        return ipcl_error_set(error, "the setting %s.%s is defined twice", class_name,
+                              option->name);
     if (!settings->command_line_read && settings_each_word(option->aliases, alias_taken, &search))
-        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is there twice",
+        return ipcl_error_set(error, "an alias of the setting %s.%s (%s) is defined twice",
                               class_name, option->name, option->aliases);
     if (option->type == IPCL_RENAMED || option->type == IPCL_PASSED || option->type == IPCL_IGNORED)
         return others_add(settings, class_name, option, error);
@@ -165,7 +166,7 @@ int settings_add_flags(struct settings *settings, const struct settings_flag *fl
     for (size_t i = 0; i < count; i++) {
         struct alias_search search = {.settings = settings};
         if (flags[i].help && alias_taken(&search, flags[i].flag))
-            return ipcl_error_set(error, "the flag --%s is there twice", flags[i].flag);
+            return ipcl_error_set(error, "the flag --%s is defined twice", flags[i].flag);
         const struct settings_flag **grown =
             realloc(settings->flags, (settings->flag_count + 1) * sizeof(*grown));
         if (!grown)

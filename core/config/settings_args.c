@@ -182,7 +182,7 @@ static int parse_trait(struct arguments *arguments, struct option_word *word)
         return give(arguments, word, word->key, dot + 1, value);
     if (item)
         return -1;
-    return ipcl_error_set(arguments->error, "%s needs a value behind a =: %s=VALUE", word->typed,
+    return ipcl_error_set(arguments->error, "%s needs a value after a =: %s=VALUE", word->typed,
                           word->typed);
 }
 
@@ -293,7 +293,8 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
         } else if (!options || *typed != '-' || !typed[1]) {
             words[word_count++] = typed;
         } else if (read_word(typed, &word)) {
-            return ipcl_error_set(error, "unknown option %.80s...: no name is that long", typed);
+            return ipcl_error_set(error, "unknown option %.80s...: no option has so long a name",
+                                  typed);
         } else if (parse_option(&arguments, &word)) {
             return -1;
         }

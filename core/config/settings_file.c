@@ -209,7 +209,7 @@ char *settings_to_json(const struct settings *settings, const char *const *excep
     char *text = good ? json_dumps(classes, JSON_INDENT(4) | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(classes);
     if (!text)
-        ipcl_error_set(error, "the settings cannot be written as JSON: one is not UTF-8, or memory "
-                              "is short");
+        ipcl_error_set(error, "the settings cannot be written as JSON: a value is not UTF-8, or "
+                              "memory is short");
     return text;
 }

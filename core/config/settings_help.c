@@ -115,7 +115,7 @@ static void write_flags(const struct settings *settings, FILE *stream)
         write_wrapped(stream, 6, settings->flags[i]->help);
     }
     fputs("  -h, --help\n      This text.\n"
-          "  --help-all\n      Every setting, also those without a short name.\n"
+          "  --help-all\n      Every setting, also settings without a short name.\n"
           "  -V, --version\n      The version.\n",
           stream);
 }
@@ -187,7 +187,7 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         if (type == IPCL_RENAMED)
             fprintf(stream, " is %s", other->option->fallback);
         if (type == IPCL_INHERITED)
-            fprintf(stream, ": where not given, as for %s", other->option->fallback);
+            fprintf(stream, ": by default as for %s", other->option->fallback);
         struct alias_list list = {stream, other->option, ", "};
         settings_each_word(other->option->aliases, write_alias, &list);
         fputc('\n', stream);
@@ -198,7 +198,7 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
 
 static void write_sources(const struct settings_program *program, FILE *stream)
 {
-    fputs("\nWhere settings come from, a later one winning:\n", stream);
+    fputs("\nSettings come from these places; a later one wins:\n", stream);
     fprintf(stream,
             "  /etc/ipcluster/%s_config.json\n"
             "  PROFILE/%s_config.json           {\"Class\": {\"trait\": value}}\n"
@@ -224,8 +224,8 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         write_settings(settings, stream);
         write_others(settings, IPCL_INHERITED, "\nSettings that a class has from another:\n",
                      stream);
-        write_others(settings, IPCL_RENAMED, "\nOther names that ipyparallel has:\n", stream);
-        write_others(settings, IPCL_PASSED, "\nHanded on as they are:\n", stream);
+        write_others(settings, IPCL_RENAMED, "\nipyparallel's other names:\n", stream);
+        write_others(settings, IPCL_PASSED, "\nHanded on unchanged:\n", stream);
         write_others(settings, IPCL_IGNORED, "\nAccepted with a warning, and without effect:\n",
                      stream);
         write_sources(program, stream);
@@ -237,6 +237,6 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
         fputs("\nExamples:\n", stream);
     settings_lines(stream, "  ", program->examples);
     if (!all)
-        fprintf(stream, "\n%s --help-all lists every setting, and the files they are read from.\n",
+        fprintf(stream, "\n%s --help-all lists every setting, and the files that hold settings.\n",
                 command);
 }

@@ -162,7 +162,7 @@ static void write_others(const struct settings *settings, enum ipcl_option_type 
         if (!reasoned)
             continue;
         write_text(stream, same        ? "The same as "
-                           : inherited ? "Where not given, as for "
+                           : inherited ? "By default as for "
                                        : other->option->help);
         write_text(stream, same || inherited ? other->option->fallback : "");
         fputs(".\n", stream);
@@ -179,15 +179,15 @@ static void write_files(const struct settings_program *program, FILE *stream)
     write_item(stream, path,
                "Settings of a profile. A profile NAME is the folder profile_NAME in $IPYTHONDIR.");
     write_item(stream, "PROFILE/security/",
-               "Connection files and keys, readable by their owner only.");
+               "Connection files and keys, readable only by their owner.");
     write_item(stream, "PROFILE/log/", "Logs.");
     fputs(".SH ENVIRONMENT\n", stream);
     write_item(stream, "IPCLUSTER_CLASS_TRAIT",
                "The setting Class.trait, all in capitals. It wins over files, and the command line "
                "wins over it.");
     write_item(stream, "IPCLUSTER_PLUGIN_PATH",
-               "Folders of plugins, colon separated, that are looked in first.");
-    write_item(stream, "IPYTHONDIR", "Where profiles are; ~/.ipython where it is not set.");
+               "Folders of plugins that are searched first, separated by colons.");
+    write_item(stream, "IPYTHONDIR", "The folder that holds the profiles. Default: ~/.ipython.");
 }
 
 /* Lines of `number  meaning`. */
@@ -197,7 +197,7 @@ static void write_exit_status(const struct settings_program *program, FILE *stre
     fputs(".SH EXIT STATUS\n", stream);
     if (!lines)
         lines =
-            "0  All went well.\n1  It failed; a sentence on standard error or in the log says why.";
+            "0  It succeeded.\n1  It failed; a sentence on standard error or in the log says why.";
     while (*lines) {
         char number[16], meaning[256];
         int length = (int)strcspn(lines, "\n"), digits = (int)strspn(lines, "0123456789");
@@ -245,8 +245,8 @@ void settings_man(const struct settings *settings, FILE *stream)
     write_title(program, stream);
     write_options(settings, stream);
     write_others(settings, IPCL_INHERITED, ".SS Settings that a class has from another\n", stream);
-    write_others(settings, IPCL_RENAMED, ".SS Other names that ipyparallel has\n", stream);
-    write_others(settings, IPCL_PASSED, ".SS Handed on as they are\n", stream);
+    write_others(settings, IPCL_RENAMED, ".SS ipyparallel's other names\n", stream);
+    write_others(settings, IPCL_PASSED, ".SS Handed on unchanged\n", stream);
     write_others(settings, IPCL_IGNORED, ".SS Accepted with a warning, and without effect\n",
                  stream);
     write_files(program, stream);

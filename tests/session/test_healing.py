@@ -77,7 +77,7 @@ def test_an_mpi_world_comes_back_as_a_whole_under_its_ids(box, ipcluster):
     wait_for_others(box, before, [0, 1])
     ranks = json.loads(box.ipcluster("status", "--json").out)["engines"][0]["engine_set"]
     refused = box.ipcluster("scale", "--n=3", f"--engine-set={ranks}")
-    assert refused.status == 1 and "an MPI world, which has the size that it was started with" in refused.err
+    assert refused.status == 1 and "an MPI world, whose size does not change" in refused.err
 
 
 def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
@@ -85,13 +85,13 @@ def test_what_cannot_come_back_or_be_found_is_said_and_nothing_is_started(box):
         "start", "--n=1", "--restart=1", "--elauncher=sshproxy", "--SSHProxyEngineSetLauncher.location=127.0.0.1"
     )
     assert ssh.status == 1 and "SSHProxyEngineSetLauncher starts all engines at once, and none of them anew" in ssh.err
-    assert "--restart: -1 is not how often" in box.ipcluster("start", "--n=1", "--restart=-1").err
+    assert "--restart: -1 is not a number of restarts" in box.ipcluster("start", "--n=1", "--restart=-1").err
     for words, status, reason in [
         (["restart", "1"], 12, "no controller runs here"),
         (["restart"], 1, "say which engines"),
-        (["signal"], 1, "say which signal"),
+        (["signal"], 1, "name a signal"),
         (["stop", "--engine=x"], 12, "no controller runs here"),
-        (["scale"], 1, "say how many engines"),
+        (["scale"], 1, "give a number of engines"),
         (["scale", "--n=1"], 11, "no cluster runs"),
     ]:
         refused = box.ipcluster(*words)
@@ -182,9 +182,9 @@ def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(
         box.ipcluster("signal", "INT", "0", check=True)
         with pytest.raises(Exception, match="KeyboardInterrupt"):
             sleep.get(timeout=LONG)
-        assert "no signal" in box.ipcluster("signal", "INFINITE").err
+        assert "is not a signal" in box.ipcluster("signal", "INFINITE").err
         refused = box.ipcluster("restart", "1")
-        assert refused.status == 1 and "no ipcluster that runs has started engine 1" in refused.err
+        assert refused.status == 1 and "engine 1 was not started by an ipcluster that runs" in refused.err
         box.ipcluster("stop", "--engine=1", check=True)
         wait_until(lambda: client.ids == [0], PATIENCE)
     wait_until(lambda: [engine.alive for engine in cluster.engines].count(False) == 1, PATIENCE)
@@ -210,7 +210,7 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
         box.ipcluster("scale", "--n=3", check=True)
         assert list(engines_of(box)) == [0, 2, 3]
         left = box.ipcluster("scale", "--n=1")
-        assert left.status == 6 and "1 of 2 surplus engines stay: they work, or may keep" in left.err
+        assert left.status == 6 and "1 of 2 surplus engines stay: they work, they may keep" in left.err
         assert list(engines_of(box)) == [2, 3]
         # One that ends now is one less; one that is cleared keeps nothing.
         os.kill(engines_of(box)[2], signal.SIGKILL)
@@ -256,7 +256,7 @@ def test_a_set_grows_by_what_waits_and_shrinks_when_idle_but_for_what_a_client_k
         box.ipcluster("scale", "--n=1", check=True)
         assert "bounds" not in shown_set(box)
         client[kept].clear(block=True)
-        assert "has 0 to 1 engines, by what there is to do" in box.ipcluster("scale", "--n-max=1", check=True).out
+        assert "has 0 to 1 engines, as there is work" in box.ipcluster("scale", "--n-max=1", check=True).out
         wait_until(lambda: client.ids == [], PATIENCE)
         assert "it had nothing to do" in client.departed[-1]["reason"]
         assert client.load_balanced_view().apply_sync(os.getpid) > 0, "it grows again"
@@ -336,10 +336,10 @@ def test_a_set_does_not_grow_while_a_controller_awaits_the_engines_of_the_one_be
     [
         (["--n=3", "--n-max=2"], "--n=3 is more than --n-max=2"),
         (["--n-max=-1"], "--n-max: -1 is not a number of engines"),
-        (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is no number of seconds"),
+        (["--n-max=2", "--idle-timeout=-1"], "--idle-timeout: -1 is not a number of seconds"),
         (
             ["--n-max=2", *MPI],
-            "MPIExecEngineSetLauncher makes its engines one MPI world, which has the size that it is started with",
+            "MPIExecEngineSetLauncher makes its engines one MPI world, whose size does not change",
         ),
         (["--n-max=2", "--elauncher=sshproxy"], "--n-max: SSHProxyEngineSetLauncher starts all engines at once"),
     ],
@@ -355,7 +355,7 @@ def test_a_set_of_which_no_engine_registers_is_given_up_with_the_reason_and_its_
     with ipcluster.Client(profile_dir=box.profile_dir()) as client:
         task = client.load_balanced_view().apply_async(os.getpid)
         cluster.wait_for_output(
-            "is given up: the engines of its last 3 starts have all died before any had registered", LONG
+            "is given up: in its last 3 starts, all engines died before they registered", LONG
         )
         assert cluster.output.count("no such module") == 3
         cluster.wait_for_output("All engines have ended; the controller runs on", LONG)

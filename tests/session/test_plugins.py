@@ -331,7 +331,7 @@ def test_a_plugin_of_a_name_that_is_installed_takes_its_place(box):
     folder.mkdir(parents=True, mode=0o755)
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
     shown = box.ipcluster("plugins", env={"IPCLUSTER_PLUGIN_PATH": str(folder.parent)}, check=True)
-    assert "Refused" not in shown.out and shown.out.count("hidden by one of its name") == 1
+    assert "Refused" not in shown.out and shown.out.count("hidden by an earlier one of this name") == 1
 
 
 def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
@@ -342,8 +342,8 @@ def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
     build(folder / "mpiexec.so", CLASS='"MPIEngineSetLauncher"', ALIASES='"mpi"')
     shown = box.ipcluster("plugins", check=True)
     (line,) = refusals(shown.out, folder / "mpiexec.so")
-    assert "a launcher plugin of its name was found before" in line
-    assert "hidden by one of its name" not in shown.out
+    assert "a launcher plugin of this name was found first" in line
+    assert "hidden by an earlier one" not in shown.out
     assert refusals(box.ipcluster("start", "--elauncher=none").err, folder / "mpiexec.so")
 
 
@@ -440,8 +440,8 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
     (samples / "query-2").write_text("8|-|-|-|0|\n")
     (samples / "query-3").write_text("JOBID is not here\n")
     done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}")
-    assert "query-2: no state is found of job 8 (it is looked for with the regular expression '" in done.out
-    assert "query-3: no job was found in it (each is looked for with the regular expression '" in done.out
+    assert "query-2: no state of job 8 was found with the regular expression '" in done.out
+    assert "query-3: no job was found in it with the regular expression '" in done.out
 
 
 # New ones
@@ -509,7 +509,7 @@ def test_a_new_plugin_builds_passes_its_own_test_and_is_found_where_it_is_instal
         (["batch", "my-own"], "'my-own' is no name for a plugin"),
         (["batch", "../mine"], "'../mine' is no name for a plugin"),
         (["batch", "mine", "--folder=no/such"], "no/such cannot be made: No such file or directory"),
-        (["batch"], "what is to be made? ipcluster plugins new KIND NAME"),
+        (["batch"], "name a kind and a plugin: ipcluster plugins new KIND NAME"),
     ],
 )
 def test_a_new_plugin_that_cannot_be_made_is_said_and_nothing_is_left(box, words, reason):

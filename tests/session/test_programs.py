@@ -263,7 +263,7 @@ def test_every_setting_that_a_message_or_the_documentation_names_is_in_a_program
     known |= {
         (heir, name)
         for text in helps
-        for heir, heard in re.findall(r"^  (\w+)\.\*: where not given, as for (\w+)", text, re.MULTILINE)
+        for heir, heard in re.findall(r"^  (\w+)\.\*: by default as for (\w+)", text, re.MULTILINE)
         for class_name, name in known
         if class_name == heard
     }

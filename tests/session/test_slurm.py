@@ -476,7 +476,7 @@ def test_jobs_that_wait_are_cancelled_when_their_set_is_to_be_smaller(box, slurm
     assert (
         part.status == 6
         and "1 of 1 surplus engines stay: they work" in part.err
-        and "are in a batch job with others" in part.err
+        and "share a batch job with" in part.err
     )
     wait_until(
         lambda: sorted(state for job, state in slurm.states().items() if job not in known)
@@ -533,7 +533,7 @@ def test_an_engine_of_a_job_that_comes_long_after_the_first_is_not_given_up(box)
     patience = int(3 * PATIENCE)
     cluster = box.begin("start", "--n=2", "--elauncher=slurm", f"--Cluster.engine_timeout={patience}", one_by_one(box))
     cluster.wait_for_output(
-        f"No further engine has registered for {patience} seconds, and those that are missing may come later", 60
+        f"No further engine has registered for {patience} seconds; the missing ones may still come", 60
     )
     (box.dir / "come").touch()
     cluster.wait_for_output(UP, 60)

@@ -258,7 +258,7 @@ def test_a_connection_that_is_told_of_a_set_asks_for_nothing_else(box):
             }
             end.sendall(json.dumps(request).encode() + b"\n")
         told = b""
-        while b"ask on another" not in told:
+        while b"open another one" not in told:
             some = end.recv(1 << 16)
             assert some, told
             told += some
@@ -289,7 +289,7 @@ def test_a_set_that_is_asked_for_another_cluster_is_refused_with_the_names_of_bo
         ]:
             refused = asking(end, *words)
             assert refused["status"] == "error" and all(name in refused["error"] for name in names), refused
-        assert "only what would be done" in asking(end, "--dry-run")["error"]
+        assert "is a --dry-run" in asking(end, "--dry-run")["error"]
         link = box.work / "link"
         link.symlink_to(box.profile_dir())
         assert asking(end, f"--profile-dir={link}", "--engine-set=here")["set"] == "here"

@@ -264,7 +264,7 @@ def test_added_engines_end_with_a_controller_that_is_killed(box, new_cluster, by
     added.wait_for_output("1 more engine is up", 60)
     kill(named(box, "ipcontroller"))
     assert added.wait(30) == 5
-    assert "The controller has gone" in added.output
+    assert "The controller has ended" in added.output
     box.wait_for_no_processes()
 
 
@@ -285,7 +285,7 @@ def test_added_engines_end_with_a_killed_controller_whose_port_another_program_h
 
         wait_until(turn_away, what="the end of the engines")
     assert added.wait() == 5
-    assert "The controller has gone" in added.output
+    assert "The controller has ended" in added.output
     box.wait_for_no_processes()
 
 

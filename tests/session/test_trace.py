@@ -239,7 +239,7 @@ def test_traces_that_cannot_be_merged_leave_the_picture_that_is_there(sandbox):
     no_trace = sandbox.dir / "other.json"
     no_trace.write_text("{}\n")
     before = sorted(sandbox.dir.iterdir())
-    for path, why in (no_trace, "is no trace of ipcluster's"), (sandbox.dir / "nothing", "No such file or directory"):
+    for path, why in (no_trace, "is not a trace of ipcluster"), (sandbox.dir / "nothing", "No such file or directory"):
         finished = sandbox.run("ipcluster", "trace", "merge", path, "-o", picture)
         assert finished.status == 1 and why in finished.err
         assert picture.read_text() == "[]\n"
@@ -252,5 +252,5 @@ def test_a_file_is_the_trace_of_one_process(new_cluster, sandbox):
     cluster.client().close()
     finished = sandbox.run("ipengine", f"--trace={file}")
     assert finished.status == 1
-    assert f"{file} is written by another process, as its trace: name a folder" in finished.err
+    assert f"{file} is the trace of another process: name a folder" in finished.err
     wait_until(lambda: list(names(merged(sandbox, file)).values()) == ["engine 0"], 20, "it is as it was")

@@ -172,7 +172,7 @@ Test(settings_other, an_inherited_setting_is_shown_once)
     settings_help(settings, true, stream);
     fclose(stream);
     cr_assert_eq(count_of(text, "A queue."), 1, "%s", text);
-    cr_assert_eq(count_of(text, "RoleBatch.*: where not given, as for Batch"), 1, "%s", text);
+    cr_assert_eq(count_of(text, "RoleBatch.*: by default as for Batch"), 1, "%s", text);
     free(text);
     cr_assert_eq(server_load("{\"Batch\": {\"queue\": \"long\"}}"), 0, "%s", error.text);
     const char *const nothing[] = {NULL};

@@ -10,9 +10,10 @@ static const struct settings_program program = {
     .page = "ipcluster-completion",
     .usage = "ipcluster completion bash | zsh | fish",
     .description =
-        "Writes what makes a shell complete command lines of ipcluster, ipcontroller and ipengine: "
-        "commands, options, and values such as profiles, launchers and sets of engines. Packages "
-        "install it where these shells look; elsewhere let the shell read it when it starts.",
+        "Writes a script. With it a shell completes command lines of ipcluster, ipcontroller "
+        "and ipengine: commands, options, and values such as profiles, launchers and sets of "
+        "engines. Packages install it where shells look for it. Otherwise have your shell read "
+        "it when it starts.",
     .examples = "source <(ipcluster completion bash)                                in ~/.bashrc\n"
                 "source <(ipcluster completion zsh)                 in ~/.zshrc, after compinit\n"
                 "ipcluster completion fish >~/.config/fish/completions/ipcluster.fish\n",
@@ -34,13 +35,13 @@ static int write_script(struct cluster *cluster, struct ipcl_error *error)
         fputs(scripts[i].script, stdout);
         return EXIT_FINE;
     }
-    ipcl_error_set(error, "for which shell? ipcluster completion bash, zsh or fish");
+    ipcl_error_set(error, "name a shell: ipcluster completion bash, zsh or fish");
     return EXIT_WRONG;
 }
 
 const struct cluster_command command_completion = {
     .name = "completion",
-    .summary = "write what makes a shell complete command lines",
+    .summary = "write a script that makes a shell complete command lines",
     .program = &program,
     .need = NEED_NO_PROFILE,
     .run = write_script,

@@ -23,14 +23,18 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-list",
     .usage = "ipcluster list [options]",
-    .description = "Shows the clusters of all profiles, or of the one that is named. A cluster is\n"
-                   "  running   supervised by the ipcluster with this pid (or starting, stopping)\n"
-                   "  stale     its ipcluster was killed, and it runs on: ipcluster stop ends it\n"
-                   "  stopped   nothing of it runs; its state file was left, and goes with the "
-                   "next start or stop\n"
-                   "  by hand   a controller that ipcontroller started, without an ipcluster;\n"
+    .description = "Shows the clusters of all profiles, or of one profile. A cluster is\n"
+                   "  running   supervised by the ipcluster with this pid (or starting, "
+                   "stopping)\n"
+                   "  stale     its ipcluster was killed, but the cluster still runs: "
+                   "ipcluster stop ends it\n"
+                   "  stopped   nothing of it runs; its state file is left, and the next "
+                   "start or stop removes it\n"
+                   "  by hand   a controller that ipcontroller started, without an "
+                   "ipcluster;\n"
                    "            ipcluster stop ends it and its engines\n"
-                   "  elsewhere its ipcluster, or the controller that was started by hand, runs\n"
+                   "  elsewhere its ipcluster, or the controller that was started by hand, "
+                   "runs\n"
                    "            on another machine that shares this folder",
     .examples = "ipcluster list\n"
                 "ipcluster list --profile=mpi\n"
@@ -237,7 +241,7 @@ static int list(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_list = {
     .name = "list",
-    .summary = "show the clusters there are",
+    .summary = "show the clusters that exist",
     .program = &program,
     .table = &table,
     .need = NEED_ANY_PROFILE,

@@ -14,22 +14,23 @@ static const struct settings_program program = {
     .page = "ipcluster-logs",
     .usage = "ipcluster logs [options] [ENGINE or SET...]",
     .description =
-        "Shows the last lines that the controller and the engines of a cluster have written, or\n"
-        "those of the engines that are named by their ids, of sets of engines by their names, and\n"
-        "of the controller by that word.",
+        "Shows the last lines that the controller and the engines of a cluster have written. "
+        "Name\nengines by their ids, sets by their names, or the word controller, to see these "
+        "alone.",
     .exit_status = "0   They were shown.\n"
-                   "1   An option is wrong, or there is no such engine or set or no output of it.\n"
+                   "1   An option is wrong, or there is no such engine or set, or it has no "
+                   "output.\n"
                    "11  There is no cluster.\n",
     .examples = "ipcluster logs\n"
                 "ipcluster logs controller\n"
                 "ipcluster logs 0 1 --lines=100\n"
-                "ipcluster logs --follow       what is written from now on, too, until Ctrl-C",
+                "ipcluster logs --follow       also what is written from now on, until Ctrl-C",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
-    {"follow", IPCL_BOOL, "false", "follow", "true", "Go on with what is written from now on."},
-    {"lines", IPCL_INT, "20", "lines", NULL, "How many of the last lines of each are shown."},
+    {"follow", IPCL_BOOL, "false", "follow", "true", "Continue with what is written from now on."},
+    {"lines", IPCL_INT, "20", "lines", NULL, "How many last lines to show of each."},
 };
 static const struct ipcl_option_table table = {"IPClusterLogs", options,
                                                sizeof(options) / sizeof(*options)};
@@ -69,8 +70,8 @@ static int add_named(json_t *files, const json_t *whole, const char *word, struc
             continue;
         if (!json_is_string(log))
             return ipcl_error_set(error,
-                                  "the output of engine %ld is not known: see the files of "
-                                  "its set in ipcluster status",
+                                  "where the output of engine %ld goes is not known: ipcluster "
+                                  "status shows the files of its set",
                                   id);
         add(files, log);
         return 0;
@@ -79,11 +80,11 @@ static int add_named(json_t *files, const json_t *whole, const char *word, struc
     if (json_array_size(files) > before)
         return 0;
     if (!strcmp(word, "controller"))
-        return ipcl_error_set(error, "the controller's output is not known: no ipcluster has "
-                                     "started it");
+        return ipcl_error_set(error, "where the controller's output goes is not known: "
+                                     "ipcluster did not start it");
     return ipcl_error_set(error,
-                          "there is no engine %s, nor a set of that name (ipcluster status shows "
-                          "those there are)",
+                          "there is no engine %s, and no set of that name (ipcluster status "
+                          "lists them)",
                           word);
 }
 

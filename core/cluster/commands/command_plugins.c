@@ -16,14 +16,14 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-plugins",
     .usage = "ipcluster plugins [options] [NAME | new KIND NAME | check FILE... [-- SETTINGS]]",
-    .description = "Shows the plugins on the search path, and those that were refused with "
-                   "the reason. With a NAME: what that plugin offers, and its settings with "
-                   "their defaults. new makes a folder that builds, with a test, a manual page and "
-                   "what packages are made from; its KIND is batch (a batch system's table), "
-                   "launcher, mpi, serial, kernel or store. check says all that is wrong with the "
-                   "plugin of a file, a sentence each, and ends with status 1 where there is "
-                   "anything; a launcher starts and stops sleep and true, with the settings behind "
-                   "--, and a batch system's table reads samples.",
+    .description = "Shows the plugins on the search path, and which were refused and why. With "
+                   "a NAME: what that plugin offers, and its settings with their defaults. new "
+                   "makes a folder that builds, with a test, a manual page and files for "
+                   "packages. KIND is batch (a batch system's table), launcher, mpi, serial, "
+                   "kernel or store. check tests the plugin in a file. It writes one sentence "
+                   "for each fault, and ends with status 1 if there is one. To test a launcher "
+                   "it starts and stops sleep and true, with the settings after --. To test a "
+                   "batch system's table it reads samples.",
     .examples = "ipcluster plugins\n"
                 "ipcluster plugins mpiexec\n"
                 "ipcluster plugins new batch mine\n"
@@ -35,10 +35,11 @@ static const struct settings_program program = {
 static const struct ipcl_option options[] = {
     {"json", IPCL_BOOL, "false", "json", "true", "Write JSON."},
     {"folder", IPCL_STRING, "", "folder", NULL,
-     "For new: the folder to make. Where it is empty: one of the plugin's name."},
+     "For new: the folder to make. Default: a folder with the plugin's name."},
     {"samples", IPCL_STRING, "", "samples", NULL,
-     "For check: a folder with what the commands of a batch system print, in files whose names "
-     "begin with submit, query or history. What its table reads in them is written."},
+     "For check: a folder of samples. Each file holds what a command of the batch system "
+     "prints; its name begins with submit, query or history. check shows what the table reads "
+     "in them."},
 };
 static const struct ipcl_option_table table = {"IPClusterPlugins", options,
                                                sizeof(options) / sizeof(*options)};
@@ -160,7 +161,7 @@ static void write_table(const struct registry *registry, const json_t *found)
         json_array_append_new(rows, json_pack("[ssss+]", text(item, "kind"), text(item, "name"),
                                               text(item, "version"), text(item, "summary"),
                                               json_is_true(json_object_get(item, "shadowed"))
-                                                  ? " (hidden by one of its name before it)"
+                                                  ? " (hidden by an earlier one of this name)"
                                                   : ""));
         json_array_append_new(rows, json_pack("[ssss]", "", "", "", text(item, "path")));
     }
@@ -189,7 +190,7 @@ static void write_plugin(const json_t *item)
            text(item, "name"), text(item, "version"), text(item, "summary"), text(item, "kind"),
            text(item, "path"),
            json_is_true(json_object_get(item, "shadowed"))
-               ? " (hidden by one of its name before it)"
+               ? " (hidden by an earlier one of this name)"
                : "",
            text(item, "license"), text(item, "author"));
     if (json_array_size(json_object_get(item, "classes")) > 0)
@@ -202,7 +203,7 @@ static void write_plugin(const json_t *item)
     json_array_foreach (json_object_get(item, "options"), position, part) {
         const char *aliases = text(part, "aliases");
         if (strcmp(text(part, "type"), type_names[IPCL_INHERITED]) == 0) {
-            printf("  %s.%s: where not given, as for %s\n", text(part, "class"), text(part, "name"),
+            printf("  %s.%s: by default as for %s\n", text(part, "class"), text(part, "name"),
                    text(part, "default"));
             continue;
         }
@@ -225,8 +226,8 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
     size_t position;
     json_t *item;
     if (outcome == 0 && name && json_array_size(gathering.found) == 0)
-        outcome = ipcl_error_set(
-            error, "there is no plugin '%s' (ipcluster plugins lists those there are)", name);
+        outcome =
+            ipcl_error_set(error, "there is no plugin '%s' (ipcluster plugins lists them)", name);
     if (outcome == 0 && as_json) {
         json_dumpf(gathering.found, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -246,7 +247,7 @@ static int check(const struct cluster *cluster, struct ipcl_error *error)
     const char *samples = settings_string(cluster->settings, "IPClusterPlugins", "samples");
     bool good = true;
     if (cluster->word_count < 2)
-        return ipcl_error_set(error, "which plugin is to be checked? ipcluster plugins check FILE");
+        return ipcl_error_set(error, "name the plugin's file: ipcluster plugins check FILE");
     for (int i = 1; i < cluster->word_count; i++)
         good = plugin_check(cluster->words[i], *samples ? samples : NULL, cluster->extra) && good;
     return good ? 0 : 1;
@@ -256,15 +257,15 @@ static int make(const struct cluster *cluster, struct ipcl_error *error)
 {
     const char *folder = settings_string(cluster->settings, "IPClusterPlugins", "folder");
     if (cluster->word_count != 3)
-        return ipcl_error_set(error, "what is to be made? ipcluster plugins new KIND NAME, where "
-                                     "KIND is batch, launcher, mpi, serial, kernel or store");
+        return ipcl_error_set(error, "name a kind and a plugin: ipcluster plugins new KIND "
+                                     "NAME, where KIND is batch, launcher, mpi, serial, kernel "
+                                     "or store");
     const char *name = cluster->words[2], *place = *folder ? folder : name;
     if (plugin_new(cluster->words[1], name, place, error) < 0)
         return -1;
-    printf(
-        "%s/%s.c is the plugin. In %s, make builds it, make check says whether anything is wrong "
-        "with it, and make install puts it where ipcluster finds it.\n",
-        place, name, place);
+    printf("%s/%s.c is the plugin. In %s, make builds it, make check tests it, and make install "
+           "puts it where ipcluster finds it.\n",
+           place, name, place);
     return 0;
 }
 
@@ -276,7 +277,7 @@ static int act(const struct cluster *cluster, struct ipcl_error *error)
     if (word && strcmp(word, "new") == 0)
         return make(cluster, error);
     if (cluster->word_count > 1)
-        return ipcl_error_set(error, "one plugin's NAME at a time");
+        return ipcl_error_set(error, "give the NAME of one plugin");
     return show(cluster, word, settings_bool(cluster->settings, "IPClusterPlugins", "json"), error);
 }
 
@@ -287,7 +288,7 @@ static int run(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_plugins = {
     .name = "plugins",
-    .summary = "show the plugins that were found and refused, or one of them",
+    .summary = "show the plugins that were found or refused, or one of them",
     .program = &program,
     .table = &table,
     .need = NEED_ANY_PROFILE,

@@ -15,17 +15,16 @@ static const struct settings_program program = {
     .usage = "ipcluster profile create NAME [settings] | list | locate [NAME] | convert [NAME | "
              "FILE...]",
     .description =
-        "A profile is a folder with the settings of a kind of cluster: "
-        "ipcluster_config.json, ipcontroller_config.json and "
-        "ipengine_config.json, each {\"Class\": {\"trait\": value}}. create "
-        "makes it, and writes the settings that are given with it into "
-        "ipcluster_config.json; list shows the profiles there are; locate writes "
-        "a profile's folder; convert reads the configuration files of ipyparallel and of IPython "
-        "before it (ipcluster_config.py, ipcontroller_config.py, ipengine_config.py), writes "
-        "the JSON beside them, and lists what could not be carried over, and why. Such a "
-        "file is a Python program: convert runs it, with all the rights of whoever calls it.",
+        "A profile is a folder with the settings of a kind of cluster: ipcluster_config.json, "
+        "ipcontroller_config.json and ipengine_config.json, each {\"Class\": {\"trait\": "
+        "value}}. create makes it, and writes the settings of its command line into "
+        "ipcluster_config.json. list shows all profiles. locate shows a profile's folder. "
+        "convert reads the configuration files of ipyparallel and of earlier versions of "
+        "IPython (ipcluster_config.py, ipcontroller_config.py, ipengine_config.py) and writes "
+        "JSON beside them. It lists what it could not convert, and why. Such a file is a Python "
+        "program: convert runs it, with all the rights of whoever calls it.",
     .exit_status = "0  It is done.\n1  It failed; a sentence on standard error says why.\n"
-                   "7  convert could not carry over all settings; it has listed them.\n",
+                   "7  convert could not convert all settings; it has listed them.\n",
     .examples = "ipcluster profile create mpi --elauncher=MPIExecEngineSetLauncher\n"
                 "ipcluster start --profile=mpi --n=4\n"
                 "ipcluster profile list\n"
@@ -37,7 +36,7 @@ static const struct settings_program program = {
 };
 
 static const struct ipcl_option options[] = {
-    {"force", IPCL_BOOL, "false", "force", "true", "Let convert replace files that are there."},
+    {"force", IPCL_BOOL, "false", "force", "true", "Let convert replace existing files."},
 };
 static const struct ipcl_option_table table = {"IPClusterProfile", options,
                                                sizeof(options) / sizeof(*options)};
@@ -50,7 +49,7 @@ static int write_config(const struct profile *profile, const char *program_name,
     if (path_format(path, error, "%s/%s_config.json", profile->dir, program_name) < 0)
         return -1;
     if (path_exists(path))
-        return ipcl_error_set(error, "%s is there already: edit it, or remove it first", path);
+        return ipcl_error_set(error, "%s exists already: edit it, or remove it first", path);
     return path_write_file(path, text, strlen(text), 0600, error);
 }
 
@@ -61,7 +60,7 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
     const char *parent = settings_string(settings, "BaseParallelApplication", "ipython_dir");
     char names[PROFILE_NAMES_BYTES];
     if (!name && !*dir)
-        return ipcl_error_set(error, "which profile? ipcluster profile create NAME");
+        return ipcl_error_set(error, "name the profile: ipcluster profile create NAME");
     /* The profile that the settings are for is not one of them. */
     char *text = settings_to_json(settings, profile_finders, error);
     if (!text || profile_create(parent, name, dir, &cluster->profile, error) < 0) {
@@ -83,10 +82,9 @@ static int create(struct cluster *cluster, const char *name, struct ipcl_error *
                "ipcontroller_config.json and ipengine_config.json\n",
                cluster->profile.dir);
     if (outcome == 0 && python)
-        printf(
-            "It has %s, too, which are ipyparallel's and not read, as they are Python: ipcluster "
-            "profile convert --force %s%s puts what they say into these files\n",
-            names, *dir ? "--profile-dir=" : "", *dir ? dir : name);
+        printf("It also has %s, ipyparallel's files. They are Python and are not read: ipcluster "
+               "profile convert --force %s%s puts their settings into these files\n",
+               names, *dir ? "--profile-dir=" : "", *dir ? dir : name);
     return outcome;
 }
 
@@ -166,10 +164,11 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
     struct nearest nearest;
     if (cluster->word_count == 0)
         return ipcl_error_set(
-            error, "what to do with profiles? create NAME, list, locate [NAME] or convert "
-                   "(ipcluster profile --help)");
+            error, "say what to do: create NAME, list, locate [NAME] or convert (ipcluster "
+                   "profile --help)");
     if (cluster->word_count > 2)
-        return ipcl_error_set(error, "'%s' is too much: one profile at a time", cluster->words[2]);
+        return ipcl_error_set(error, "'%s' is one argument too many: name one profile at a time",
+                              cluster->words[2]);
     nearest_begin(&nearest, cluster->words[0]);
     nearest_offer(&nearest, "convert");
     for (size_t i = 0; i < ACTION_COUNT; i++) {

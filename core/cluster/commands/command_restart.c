@@ -10,14 +10,16 @@ static const struct settings_program program = {
     .page = "ipcluster-restart",
     .usage = "ipcluster restart [options] ENGINE...",
     .description =
-        "Ends engines, named by their ids, and starts others in their places, which have the same\n"
-        "ids and nothing of what clients had put there. Waits until they are there. Of an MPI "
-        "world\n"
-        "all ranks come back together. An engine that was started by hand is not started anew.",
-    .exit_status = "0   They are back.\n"
+        "Ends engines, named by their ids, and starts new ones in their places, with the same "
+        "ids.\n"
+        "The new engines have nothing of what clients had put there. Waits until they are "
+        "there. All\n"
+        "ranks of an MPI world restart together. An engine that was started by hand is not "
+        "restarted.",
+    .exit_status = "0   The new engines are there.\n"
                    "1   An option is wrong, or there is no such engine, or ipcluster has not\n"
                    "    started it.\n"
-                   "4   They have not come back.\n"
+                   "4   Not all new engines have registered.\n"
                    "12  No controller runs.\n",
     .examples = "ipcluster restart 1\n"
                 "ipcluster restart 0 2-3 --profile=mpi",
@@ -35,8 +37,8 @@ static int refuse(const json_t *engines, const json_t *taken, struct ipcl_error 
             found = found || json_equal(id, json_object_get(engine, "id"));
         if (!found)
             return ipcl_error_set(error,
-                                  "no ipcluster that runs has started engine %lld: end it with "
-                                  "ipcluster stop --engine=%lld, and start another",
+                                  "engine %lld was not started by an ipcluster that runs: end "
+                                  "it with ipcluster stop --engine=%lld, and start another",
                                   (long long)json_integer_value(json_object_get(engine, "id")),
                                   (long long)json_integer_value(json_object_get(engine, "id")));
     }
@@ -69,7 +71,7 @@ static int restart(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_restart = {
     .name = "restart",
-    .summary = "end engines, and start them anew under their ids",
+    .summary = "end engines, and start new ones with the same ids",
     .program = &program,
     .need = NEED_PROFILE,
     .run = restart,

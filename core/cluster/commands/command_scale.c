@@ -20,34 +20,34 @@ static const struct settings_program program = {
     .page = "ipcluster-scale",
     .usage = "ipcluster scale [options] --n=N",
     .description =
-        "Gives a set of engines another number of them. More are started as the set was. Where there "
-        "are too many, batch jobs that wait are cancelled, and then engines end that do nothing and "
-        "keep nothing for a client: no client has asked anything of them by their ids since they "
-        "began, or were cleared. The others stay until they end, or a client clears them and this is "
-        "typed again.",
-    .exit_status = "0   The set has that many, or batch jobs for them are submitted or cancelled.\n"
+        "Changes the number of engines in a set. New engines start as the set did. If there are "
+        "too many, waiting batch jobs are cancelled first. Then engines end that are idle and "
+        "keep nothing for a client: no client has used them by their ids since they started or "
+        "were cleared. The others stay until they end, or until a client clears them and you "
+        "run this command again.",
+    .exit_status = "0   The set has that number, or batch jobs for it are submitted or cancelled.\n"
                    "1   An option is wrong, or there is no such set, or it cannot be scaled.\n"
                    "4   Not all that were started have registered in time.\n"
-                   "6   Some are too many and stay.\n"
+                   "6   Some surplus engines stay.\n"
                    "11  There is no cluster.\n",
     .examples =
         "ipcluster scale --n=6\n"
         "ipcluster scale --n=2 --force          ends also engines that work or keep something\n"
-        "ipcluster scale --n-min=1 --n-max=16   from one to sixteen, by what there is to do",
+        "ipcluster scale --n-min=1 --n-max=16   from one to sixteen, as there is work",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
     {"n", IPCL_INT, "", "n", NULL,
-     "How many engines the set is to have. One that grew and shrank by itself stays at that."},
+     "How many engines the set shall have. A set that grew and shrank by itself stops doing so."},
     {"n_max", IPCL_INT, "", "n-max", NULL,
-     "In place of --n: the most engines that the set may grow to while tasks wait. It shrinks "
-     "again when engines have nothing to do, as a set that was started with --n-max."},
-    {"n_min", IPCL_INT, "0", "n-min", NULL, "To how many engines a set with --n-max shrinks."},
+     "In place of --n: up to how many engines the set grows while tasks wait. It shrinks again "
+     "when engines are idle, like a set that was started with --n-max."},
+    {"n_min", IPCL_INT, "0", "n-min", NULL, "Down to how many engines a set with --n-max shrinks."},
     {"engine_set", IPCL_STRING, "", "engine-set", NULL,
-     "Which set, where the cluster has several: its name, as ipcluster status shows it."},
+     "Which set, if the cluster has several: its name, as ipcluster status shows it."},
     {"force", IPCL_BOOL, "false", "force", "true",
-     "End also engines that work or keep something for a client."},
+     "Also end engines that work or keep something for a client."},
 };
 static const struct ipcl_option_table table = {"IPClusterScale", options,
                                                sizeof(options) / sizeof(*options)};
@@ -69,9 +69,10 @@ static const char *choose_set(const json_t *whole, const char *asked, struct ipc
     if (count == 1)
         return found;
     if (*asked)
-        ipcl_error_set(error, "there is no set %s (ipcluster status shows those there are)", asked);
+        ipcl_error_set(error, "there is no set %s (ipcluster status lists them)", asked);
     else if (count == 0)
-        ipcl_error_set(error, "there is no set of engines: start one with ipcluster engines");
+        ipcl_error_set(error, "the cluster has no set of engines: start one with ipcluster "
+                              "engines");
     else
         ipcl_error_set(error,
                        "there are %zu sets of engines: say which with --engine-set=NAME, as "
@@ -171,9 +172,9 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
     if (outcome == 0 && staying > 0)
         outcome = ipcl_error_set(
             error,
-            "%zu of %zu surplus engines stay: they work, or may keep what a client has put there, or "
-            "are in a batch job with others that do. Each goes when it ends (--force ends now those "
-            "that have begun)",
+            "%zu of %zu surplus engines stay: they work, they may keep what a client has put "
+            "there, or they share a batch job with engines that do. --force ends those that "
+            "have started",
             staying, surplus);
     json_decref(taken);
     json_decref(ending);
@@ -203,8 +204,8 @@ static json_t *write_request(const struct settings *settings, struct ipcl_error 
     if (n < 0 || n_max < 0 || n_min < 0)
         return NULL;
     if (by_itself == settings_given(settings, "IPClusterScale", "n")) {
-        ipcl_error_set(error, "say how many engines there are to be, as ipcluster scale --n=6, or "
-                              "at most, as ipcluster scale --n-max=16");
+        ipcl_error_set(error, "give a number of engines, as in ipcluster scale --n=6, or the "
+                              "most there may be, as in ipcluster scale --n-max=16");
         return NULL;
     }
     return by_itself ? json_pack("{s:s s:I s:I}", "request", "scale", "n_min", (json_int_t)n_min,
@@ -218,7 +219,7 @@ static int scale_set(const struct cluster *cluster, const char *set, json_t *req
 {
     struct scale_asking asking = {cluster, set, request, NULL, error};
     const json_t *n = json_object_get(request, "n");
-    ipcl_error_set(error, "nobody supervises the set %s any more: its ipcluster was killed", set);
+    ipcl_error_set(error, "the set %s cannot be scaled: its ipcluster was killed", set);
     state_each(cluster->profile.pid, ask_supervisor, &asking);
     if (!asking.answer)
         return EXIT_WRONG;
@@ -236,7 +237,7 @@ static void tell(const char *set, const json_t *request)
     if (json_object_get(request, "n"))
         printf("%s has %d engine%s\n", set, (int)n, n == 1 ? "" : "s");
     else
-        printf("%s has %d to %d engines, by what there is to do\n", set,
+        printf("%s has %d to %d engines, as there is work\n", set,
                (int)json_integer_value(json_object_get(request, "n_min")),
                (int)json_integer_value(json_object_get(request, "n_max")));
 }
@@ -269,7 +270,7 @@ static int scale(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_scale = {
     .name = "scale",
-    .summary = "give a set more engines, or fewer",
+    .summary = "change the number of engines in a set",
     .program = &program,
     .table = &table,
     .need = NEED_PROFILE,

@@ -14,11 +14,12 @@ static const struct settings_program program = {
     .page = "ipcluster-signal",
     .usage = "ipcluster signal [options] SIGNAL [ENGINE...]",
     .description =
-        "Sends engines, named by their ids, or all, a signal: a number, or a name as INT or "
-        "SIGINT.\n"
-        "They hear it also while they work, wherever they are and whoever started them. INT\n"
-        "interrupts what runs there, as Ctrl-C does.",
-    .exit_status = "0   They have it.\n"
+        "Sends a signal to engines, named by their ids, or to all. The signal is a number, or a "
+        "name\n"
+        "such as INT or SIGINT. Engines receive it also while they work, on any host, and "
+        "whoever\n"
+        "started them. INT interrupts what runs there, as Ctrl-C does.",
+    .exit_status = "0   They have received it.\n"
                    "1   An option is wrong, or there is no such signal or engine.\n"
                    "6   Not all have answered.\n"
                    "12  No controller runs.\n",
@@ -50,8 +51,8 @@ static int send_signal(struct cluster *cluster, struct ipcl_error *error)
     if (number < 0) {
         ipcl_error_set(error,
                        cluster->word_count > 0
-                           ? "'%s' is no signal: give its number or its name, as INT"
-                           : "say which signal, as ipcluster signal INT",
+                           ? "'%s' is not a signal: give its number or its name, such as INT"
+                           : "name a signal, as in ipcluster signal INT",
                        cluster->word_count > 0 ? cluster->words[0] : "");
         return EXIT_WRONG;
     }

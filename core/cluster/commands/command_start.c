@@ -8,9 +8,9 @@
 #include "cluster/supervisor/supervisor.h"
 
 #define EXIT_STATUS                                                                                \
-    "0    The cluster ran and was stopped, or with --daemonize is up.\n"                           \
+    "0    The cluster ran and was stopped, or, with --daemonize, it is up.\n"                      \
     "1    An option or setting is wrong.\n"                                                        \
-    "3    The controller ended or did not answer in time; the end of its output was shown.\n"      \
+    "3    The controller ended, or did not answer in time; the end of its output was shown.\n"     \
     "4    Engines ended or did not register in time; the end of their output was shown.\n"         \
     "5    The cluster ended by itself with an error.\n"                                            \
     "6    Something could not be ended.\n"                                                         \
@@ -23,28 +23,28 @@ static const struct settings_program start_program = {
     .page = "ipcluster-start",
     .usage = "ipcluster start [options] [-- arguments for ipcontroller]",
     .description =
-        "Starts a controller and engines, shows how many engines have "
-        "registered, and stays until it is interrupted (Ctrl-C): then it stops "
-        "the engines and the controller. A second Ctrl-C hurries. The start is done when "
-        "all engines have registered, or with --n-min=K when K of them have; with "
-        "--daemonize it then goes into the background. What it still waits for is in "
-        "its log and in ipcluster list. Output of controller and engines is in the profile's log "
-        "folder.",
+        "Starts a controller and engines, and shows how many engines have registered. It stays "
+        "until it is interrupted (Ctrl-C). Then it stops the engines and the controller; a "
+        "second Ctrl-C kills them. The start is done when all engines have registered, or with "
+        "--n-min=K when K of them have. With --daemonize it then goes into the background; its "
+        "log and ipcluster list show what it still waits for. The output of controller and "
+        "engines is in the profile's log folder.",
     .exit_status = EXIT_STATUS,
     .examples =
-        "ipcluster start --n=4                                       four engines on this machine\n"
-        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec -n 4 "
-        "ipengine --mpi=mpi4py\n"
+        "ipcluster start --n=4                                       four engines on this "
+        "machine\n"
+        "ipcluster start --n=4 --elauncher=MPIExecEngineSetLauncher  four MPI ranks: mpiexec "
+        "-n 4 ipengine --mpi=mpi4py\n"
         "ipcluster start --n=4 --elauncher=mpi --mpi=pytrilinos      MPI initialised by "
         "PyTrilinos\n"
-        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in the "
-        "background\n"
-        "ipcluster start -- --ip=0.0.0.0                             what stands behind -- is for "
+        "ipcluster start --profile=mpi --n=4 --daemonize             as the profile says, in "
+        "the background\n"
+        "ipcluster start -- --ip=0.0.0.0                             what follows -- is for "
         "ipcontroller\n"
-        "ipcluster start --n-max=8 --idle-timeout=60                 as many engines as tasks keep "
-        "busy\n"
-        "ipcluster start --n=4 --n-min=1 --daemonize                 back when one engine works: "
-        "the others follow",
+        "ipcluster start --n-max=8 --idle-timeout=60                 as many engines as tasks "
+        "keep busy\n"
+        "ipcluster start --n=4 --n-min=1 --daemonize                 returns when one engine "
+        "is up: the others follow",
     .classes = CLUSTER_CLASSES,
 };
 
@@ -53,11 +53,11 @@ static const struct settings_program engines_program = {
     .page = "ipcluster-engines",
     .usage = "ipcluster engines [options] [-- arguments for ipengine]",
     .description = "Adds a set of engines to a cluster that runs, with the settings of its own "
-                   "command line. The ipcluster start that looks after the cluster starts them, in "
-                   "the environment and folder of this command, which shows what becomes of them "
-                   "and stays until they have ended; Ctrl-C stops these engines alone. With "
-                   "--daemonize it returns when they are up. For a controller that was started by "
-                   "hand it looks after them itself. ipcluster stop stops them with the cluster, "
+                   "command line. The cluster's ipcluster start starts them, in the environment "
+                   "and folder of this command. This command shows their progress and stays "
+                   "until they have ended; Ctrl-C stops these engines alone. With --daemonize "
+                   "it returns when they are up. If the controller was started by hand, this "
+                   "command supervises them itself. ipcluster stop stops them with the cluster, "
                    "ipcluster stop --engine-set alone.",
     .exit_status = EXIT_STATUS,
     .examples = "ipcluster engines --n=2\n"

@@ -19,11 +19,15 @@ static const struct settings_program program = {
     .page = "ipcluster-stats",
     .usage = "ipcluster stats [options]",
     .description =
-        "Shows what the controller has counted since it started, and how much there is of it now:\n"
-        "messages and bytes by socket, what was refused and why, tasks and how long they wait and\n"
-        "run, engines by what they do, what waits for peers that read late, and how busy each\n"
-        "thread is. What is 0 is left out. ipcontroller(1) tells what each metric is; with\n"
-        "--metrics the controller offers the same to Prometheus.",
+        "Shows what the controller has counted since it started, and what it has now: messages "
+        "and\n"
+        "bytes by socket, what was refused and why, tasks and how long they wait and run, "
+        "engines\n"
+        "by what they do, what waits for peers that read late, and how busy each thread is. "
+        "What\n"
+        "is 0 is left out. ipcontroller(1) explains each metric. With --metrics the "
+        "controller\n"
+        "offers the same to Prometheus.",
     .exit_status = "0   They were shown.\n"
                    "1   An option or setting is wrong.\n"
                    "11  There is no cluster.\n"
@@ -37,11 +41,11 @@ static const struct settings_program program = {
 
 static const struct ipcl_option options[] = {
     {"watch", IPCL_BOOL, "false", "watch", "true",
-     "Go on, and show how much is added in a second, until Ctrl-C."},
-    {"interval", IPCL_INT, "2", "interval", NULL, "Seconds from one time to the next."},
+     "Continue until Ctrl-C, and show how much is added each second."},
+    {"interval", IPCL_INT, "2", "interval", NULL, "Seconds between two reports."},
     {"json", IPCL_BOOL, "false", "json", "true",
-     "Write JSON: an object, whose `values` has numbers by the names that Prometheus has them "
-     "under; with --watch, one a line."},
+     "Write JSON: an object. Its `values` are numbers, under the names that Prometheus uses. "
+     "With --watch, one object a line."},
 };
 static const struct ipcl_option_table table = {"IPClusterStats", options,
                                                sizeof(options) / sizeof(*options)};
@@ -197,7 +201,8 @@ static int show_stats(struct cluster *cluster, struct ipcl_error *error)
                         .watch = settings_bool(cluster->settings, "IPClusterStats", "watch")};
     long long interval_s = settings_int(cluster->settings, "IPClusterStats", "interval");
     if (interval_s < 1 || interval_s > 86400) {
-        ipcl_error_set(error, "IPClusterStats.interval is a number of seconds, from 1 to a day's");
+        ipcl_error_set(error, "IPClusterStats.interval is a number of seconds, from 1 to 86400 "
+                              "(a day)");
         return EXIT_WRONG;
     }
     if (connection_path(cluster->profile.dir, cluster->cluster_id, CONNECTION_CLIENT, path, error))

@@ -21,17 +21,20 @@ static const struct settings_program program = {
     .page = "ipcluster-status",
     .usage = "ipcluster status [options]",
     .description =
-        "Shows what a cluster is made of: the controller and the sets of engines, each with its\n"
-        "launcher, how many of it run, what its launcher says, its job of a batch system and its\n"
-        "output file; every engine that is registered; and how the last that have gone ended. A\n"
-        "controller and engines that were started by hand are shown too.",
+        "Shows the parts of a cluster. For the controller and each set of engines: its "
+        "launcher,\n"
+        "how many of it run, what its launcher says, its batch job and its output file. Then "
+        "every\n"
+        "engine that is registered, and how the last engines ended. A controller and engines "
+        "that\n"
+        "were started by hand are shown too.",
     .exit_status = "0   It runs.\n"
                    "1   An option or setting is wrong.\n"
                    "11  There is none.\n"
                    "12  Its controller does not answer.\n"
                    "20  It is starting.\n"
                    "21  It is being stopped.\n"
-                   "22  It runs, but its ipcluster was killed: ipcluster stop ends it.\n",
+                   "22  It runs, but its ipcluster was killed: ipcluster stop ends the cluster.\n",
     .examples = "ipcluster status\n"
                 "ipcluster status --profile=mpi --cluster-id=a\n"
                 "ipcluster status --json",
@@ -177,7 +180,7 @@ static void write_text(const struct cluster *cluster, const json_t *whole)
     printf(*since != '-' ? ", since %s\n" : "\n", since);
     write_sets(json_object_get(whole, "sets"));
     if (json_is_string(json_object_get(whole, "controller_error"))) {
-        printf("Engines are not known: %s\n", status_text(whole, "controller_error"));
+        printf("The engines are not known: %s\n", status_text(whole, "controller_error"));
         return;
     }
     write_engines(json_object_get(whole, "engines"));
@@ -210,7 +213,7 @@ static int show(struct cluster *cluster, struct ipcl_error *error)
         json_dumpf(whole, stdout, JSON_INDENT(2));
         printf("\n");
     } else if (!strcmp(status_text(whole, "state"), "none")) {
-        printf("No cluster%s%s runs in the profile %s (ipcluster list shows those there are)\n",
+        printf("No cluster%s%s runs in the profile %s (ipcluster list shows all)\n",
                *cluster->cluster_id ? " " : "", cluster->cluster_id, cluster->profile.dir);
     } else {
         write_text(cluster, whole);
@@ -222,7 +225,7 @@ static int show(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_status = {
     .name = "status",
-    .summary = "show what a cluster is made of: sets, jobs and engines",
+    .summary = "show the parts of a cluster: sets, jobs and engines",
     .program = &program,
     .table = &table,
     .wordless = true,

@@ -21,15 +21,17 @@ static const struct settings_program program = {
     .name = "ipcluster",
     .page = "ipcluster-stop",
     .usage = "ipcluster stop [options] [CLUSTER-ID...]",
-    .description = "Stops a cluster: engines first, then the controller, and waits until "
-                   "all has gone. A cluster whose ipcluster was killed is stopped from the "
-                   "state file that it left, one whose controller was started by hand from "
-                   "its controller. Sets of engines that were added are stopped too. With "
-                   "--engine-set one set is ended instead, with --engine single engines, and the "
-                   "cluster goes on without them.",
-    .exit_status = "0   It is stopped.\n1   An option or setting is wrong.\n6   Something could "
-                   "not be ended.\n"
-                   "11  There was none.\n12  No controller runs whose engines could be ended.\n",
+    .description = "Stops a cluster: engines first, then the controller. Waits until all have "
+                   "ended. If its ipcluster was killed, the cluster is stopped with the help of "
+                   "its state file; if its controller was started by hand, the controller is "
+                   "asked. Sets of engines that were added are stopped too. With --engine-set "
+                   "only one set ends, with --engine only single engines, and the cluster "
+                   "continues without them.",
+    .exit_status = "0   It is stopped.\n"
+                   "1   An option or setting is wrong.\n"
+                   "6   Something could not be ended.\n"
+                   "11  There is no cluster.\n"
+                   "12  No controller runs, so there are no engines to end.\n",
     .examples = "ipcluster stop\n"
                 "ipcluster stop --profile=mpi\n"
                 "ipcluster stop --cluster-id=a\n"
@@ -43,12 +45,12 @@ static const struct ipcl_option options[] = {
     {"all_cluster_ids", IPCL_BOOL, "false", "all", "true",
      "Stop all clusters of the profile, not just one."},
     {"engine", IPCL_STRING, "", "engine", NULL,
-     "Stop these engines alone, named by their ids (3 or 5-7 or 3,5-7). Of an MPI world all ranks "
-     "end. None of them comes back (--restart)."},
+     "Stop these engines alone, named by their ids (3 or 5-7 or 3,5-7). All ranks of an MPI "
+     "world end together. --restart does not start them again."},
     {"engine_set", IPCL_STRING, "", "engine-set", NULL,
      "Stop this set of engines alone, as ipcluster status names it."},
     {"signal", IPCL_IGNORED, "", "signal", NULL,
-     "processes are asked to end, and are killed where they do not"},
+     "processes are asked to end, and are killed if they do not"},
 };
 static const struct ipcl_option_table table = {"IPClusterStop", options,
                                                sizeof(options) / sizeof(*options)};
@@ -86,7 +88,7 @@ static void stop_supervisor(struct stopping *stopping, const struct state *state
         kill((pid_t)state->pid, SIGTERM);
     if (wait_for_end(state))
         return;
-    progress_say(&stopping->progress, "It does not: killing it");
+    progress_say(&stopping->progress, "It does not stop: killing it");
     kill((pid_t)state->pid, SIGKILL);
     wait_for_end(state);
 }
@@ -217,10 +219,9 @@ static void stop_cluster(struct stopping *stopping, const char *cluster_id)
         progress_fail(&stopping->progress, "No cluster of the profile %s runs",
                       stopping->cluster->profile.dir);
     else
-        progress_fail(
-            &stopping->progress,
-            "No cluster%s%s runs in the profile %s (ipcluster list shows those there are)",
-            *cluster_id ? " " : "", cluster_id, stopping->cluster->profile.dir);
+        progress_fail(&stopping->progress,
+                      "No cluster%s%s runs in the profile %s (ipcluster list shows all)",
+                      *cluster_id ? " " : "", cluster_id, stopping->cluster->profile.dir);
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
@@ -255,8 +256,8 @@ static int stop_set(void *context, struct state *state)
         stopping->exit_code = join_stop(state->socket, &stopping->progress, name);
     } else {
         progress_fail(&stopping->progress,
-                      "The ipcluster that looks after the engines of %s was killed, or is on "
-                      "another machine: ipcluster stop ends them with their cluster",
+                      "The supervisor of the engines of %s was killed, or is on another host: "
+                      "ipcluster stop ends them with their cluster",
                       name);
         stopping->exit_code = EXIT_NOT_STOPPED;
     }
@@ -271,7 +272,7 @@ static void stop_named_set(struct stopping *stopping, const char *cluster_id)
     if (stopping->found > before)
         return;
     progress_fail(&stopping->progress,
-                  "There is no such set of engines (ipcluster status shows those there are)");
+                  "There is no such set of engines (ipcluster status lists the sets)");
     stopping->exit_code = EXIT_NOTHING_TO_STOP;
 }
 
@@ -283,7 +284,8 @@ static void stop_asked(struct stopping *stopping)
     if (set && all) {
         progress_fail(
             &stopping->progress,
-            "ipcluster: --all is for clusters, and --engine-set for a set of one of them");
+            "ipcluster: --all and --engine-set cannot be used together: --engine-set names a "
+            "set of one cluster");
         stopping->exit_code = EXIT_WRONG;
         return;
     }

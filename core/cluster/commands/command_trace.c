@@ -17,17 +17,19 @@ static const struct settings_program program = {
     .page = "ipcluster-trace",
     .usage = "ipcluster trace [options] start | stop [FILE|FOLDER...] | merge FILE|FOLDER...",
     .description =
-        "Makes one file of what happens to each request in controller, engines and clients, step "
-        "by step. Perfetto shows it (https://ui.perfetto.dev, which keeps it in the browser), and "
-        "so does Chrome (chrome://tracing).\n"
+        "Makes one file of what happens to each request in controller, engines and clients, "
+        "step by step. Perfetto (https://ui.perfetto.dev, which keeps it in the browser) and "
+        "Chrome (chrome://tracing) show it.\n"
         "  start  controller and engines that run begin to write, each on its host, in their\n"
         "         profile's log folder\n"
         "  stop   they end; their files become one, with those that are named\n"
         "  merge  files that were written before become one: of programs that were started\n"
-        "         with --trace, or with the environment variable IPCLUSTER_TRACE, as clients are",
+        "         with --trace, or with the environment variable IPCLUSTER_TRACE, as clients "
+        "are",
     .exit_status = "0   It is done.\n"
-                   "1   A file cannot be read or written, or is no trace.\n"
-                   "7   Not all have begun or ended a trace, or left a file that is here.\n"
+                   "1   A file cannot be read or written, or is not a trace.\n"
+                   "7   Some have not begun or ended a trace, or their files are not on this "
+                   "host.\n"
                    "12  No controller runs.\n",
     .examples = "ipcluster trace start\n"
                 "ipcluster trace stop -o picture.json\n"
@@ -62,7 +64,7 @@ static int merge(struct cluster *cluster, struct ipcl_error *error)
 {
     if (cluster->word_count > 1)
         return merge_paths(cluster, cluster->words + 1, cluster->word_count - 1, error);
-    ipcl_error_set(error, "say which traces, files or folders: ipcluster trace merge FOLDER");
+    ipcl_error_set(error, "name traces, as files or folders: ipcluster trace merge FOLDER");
     return EXIT_WRONG;
 }
 
@@ -105,10 +107,9 @@ static int start(struct cluster *cluster, struct ipcl_error *error)
     json_t *traces = NULL;
     int exit_code = switch_all(cluster, true, &traces, error);
     if (exit_code == EXIT_FINE)
-        printf(
-            "Controller and %zu engine%s write traces: ipcluster trace stop ends that, and makes "
-            "one file\n",
-            json_array_size(traces) - 1, json_array_size(traces) == 2 ? "" : "s");
+        printf("Controller and %zu engine%s write traces now: ipcluster trace stop ends this, and "
+               "makes one file\n",
+               json_array_size(traces) - 1, json_array_size(traces) == 2 ? "" : "s");
     json_decref(traces);
     return exit_code;
 }
@@ -131,9 +132,11 @@ static int stop(struct cluster *cluster, struct ipcl_error *error)
             paths[count++] = (char *)file;
         } else if (file) {
             fprintf(stderr,
-                    "ipcluster: %s is on another host: ipcluster trace merge takes a copy\n", file);
+                    "ipcluster: %s is on another host: copy it here, and use ipcluster trace "
+                    "merge\n",
+                    file);
             exit_code = EXIT_NOT_ALL;
-            ipcl_error_set(error, "not all files are here");
+            ipcl_error_set(error, "some files are not on this host");
         }
     }
     int merged = merge_paths(cluster, paths, count, error);
@@ -159,7 +162,7 @@ static int act(struct cluster *cluster, struct ipcl_error *error)
 
 const struct cluster_command command_trace = {
     .name = "trace",
-    .summary = "make one picture of what happens to messages",
+    .summary = "trace what happens to requests, and make one file of it",
     .program = &program,
     .table = &table,
     .need = NEED_ANY_PROFILE,

@@ -64,11 +64,11 @@ static json_t *load_python(const struct conversion *conversion, struct ipcl_erro
         return NULL;
     if (status == NO_TRAITLETS)
         ipcl_error_set(error,
-                       "%s has no traitlets, which runs configuration files: name an interpreter "
-                       "that has with --python",
+                       "%s lacks the package traitlets, which reads configuration files: name a "
+                       "Python that has it with --python",
                        python);
     else if (!loaded)
-        ipcl_error_set(error, "%s cannot be read: %s ended with %d (what it said is above)",
+        ipcl_error_set(error, "%s cannot be read: %s ended with %d (its messages are above)",
                        conversion->source, python, status);
     return loaded;
 }
@@ -114,7 +114,7 @@ static int check_launcher(const struct conversion *conversion, const char *trait
     enum ipcl_role role = strncmp(trait, "engine", 6) ? IPCL_ROLE_CONTROLLER : IPCL_ROLE_ENGINES;
     const char *name = json_string_value(value);
     return name ? launchers_find(conversion->cluster->launchers, role, name, &choice, error)
-                : ipcl_error_set(error, "a launcher's name is text");
+                : ipcl_error_set(error, "a launcher's name is a string");
 }
 
 static bool names_launcher(const char *trait)
@@ -137,7 +137,7 @@ static void prepare(struct conversion *conversion, json_t *settings)
             if (names_launcher(trait) && check_launcher(conversion, trait, value, &error))
                 reason = error.text;
             else if (length > 4 && !strcmp(trait + length - 4, "_cmd") && starts_theirs(value))
-                reason = "it starts ipyparallel's program; ours is found without it";
+                reason = "it starts ipyparallel's program; this ipcluster finds its own without it";
             if (!reason)
                 continue;
             lose(conversion, class_name, trait, reason);
@@ -165,7 +165,7 @@ static json_t *carry(const struct conversion *conversion, const json_t *settings
     free(input);
     free(output);
     if (output && !report)
-        ipcl_error_set(error, "%s does not say which settings it takes (it ended with %d)",
+        ipcl_error_set(error, "%s does not list its settings (it ended with %d)",
                        own ? "ipcluster" : path, status);
     return report;
 }
@@ -177,7 +177,7 @@ static char *compose(const struct conversion *conversion, json_t *settings,
     const char *slash = strrchr(conversion->source, '/');
     json_object_set_new(settings, "about",
                         json_sprintf("Converted from %s by: ipcluster profile convert. "
-                                     "%s --help-all lists what else there is.",
+                                     "%s --help-all lists all settings.",
                                      slash ? slash + 1 : conversion->source, conversion->program));
     if (json_array_size(conversion->lost))
         json_object_set(settings, "not_carried_over", conversion->lost);
@@ -214,7 +214,7 @@ static int check_free(const struct conversion *conversion, const char *path,
 {
     if (conversion->force || !path_exists(path))
         return 0;
-    return ipcl_error_set(error, "%s is there already: --force replaces it", path);
+    return ipcl_error_set(error, "%s exists already: --force replaces it", path);
 }
 
 /* A template of several lines becomes a file beside the converted one, for people to read and

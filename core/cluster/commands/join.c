@@ -128,8 +128,8 @@ static void read_lines(struct follower *follower)
     if (size > 0 || follower->exit_code >= 0)
         return;
     progress_fail(follower->progress,
-                  "The ipcluster that looks after these engines has gone without a word: what it "
-                  "has left is stopped by ipcluster stop");
+                  "The supervisor of these engines has ended without a message: ipcluster stop "
+                  "stops what it has left");
     follower->exit_code = EXIT_CLUSTER_DIED;
 }
 
@@ -162,8 +162,8 @@ static void take_signal(struct follower *follower)
 static void not_taken(struct follower *follower)
 {
     progress_fail(follower->progress,
-                  "ipcluster: the ipcluster that looks after this cluster has not answered for %d "
-                  "seconds: it may start these engines yet (ipcluster status)",
+                  "ipcluster: the cluster's supervisor has not answered for %d seconds: it may "
+                  "still start these engines (see ipcluster status)",
                   TAKEN_MS / 1000);
     follower->exit_code = EXIT_WRONG;
 }

@@ -54,14 +54,14 @@ static int add_named(json_t *named, const json_t *engines, const char *word,
     if (outcome < 0 || ids.count == 0)
         outcome = ipcl_error_set(
             error,
-            "'%s' is no engine: engines are named by their ids, as 3 or 5-7, at most %d of them",
+            "'%s' is not an engine: engines are named by their ids, such as 3 or 5-7, at most "
+            "%d of them",
             word, NUMBERS_MAX);
     for (size_t i = 0; outcome == 0 && i < ids.count; i++) {
         json_t *engine = find(engines, ids.list[i]);
         if (!engine)
-            outcome = ipcl_error_set(
-                error, "there is no engine %d (ipcluster status shows those there are)",
-                ids.list[i]);
+            outcome = ipcl_error_set(error, "there is no engine %d (ipcluster status lists them)",
+                                     ids.list[i]);
         else if (!find(named, ids.list[i]))
             json_array_append(named, engine);
     }

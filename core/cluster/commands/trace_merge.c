@@ -21,7 +21,7 @@
 /* No system gives a process such a number. */
 #define SPARE_NUMBERS 10000000
 #define PREVIOUS      ".1" /* behind a file's name: the part before this one */
-#define NOT_OURS      "%s is no trace of ipcluster's: its second line does not say so"
+#define NOT_OURS      "%s is not a trace of ipcluster: its second line does not say so"
 
 /* A process that has written one file or two. */
 struct traced {
@@ -105,7 +105,7 @@ static struct traced *read_head(struct merging *merging, char *line, const char 
                     "process", &name, "boot", &boot, "wall_offset_us", &offset_us) < 0)
         ipcl_error_set(error, NOT_OURS, path);
     else if (version != VERSION)
-        ipcl_error_set(error, "%s is of version %lld, and this ipcluster knows version %d", path,
+        ipcl_error_set(error, "%s has version %lld, but this ipcluster reads version %d", path,
                        (long long)version, VERSION);
     else if (!(process = find_process(merging, name, pid)))
         ipcl_error_set(error, "out of memory");
@@ -127,7 +127,7 @@ static int merge_file(struct merging *merging, const char *path, struct ipcl_err
     long long shift_us = 0;
     struct traced *process = NULL;
     if (path_is_same(path, merging->to_path))
-        return ipcl_error_set(error, "%s is to be read and to be written: name another with -o",
+        return ipcl_error_set(error, "%s would be read and written: name another file with -o",
                               path);
     int fd = trust_open(path, O_RDONLY, 0, NULL, error);
     FILE *from = fd < 0 ? NULL : fdopen(fd, "r");
@@ -174,7 +174,7 @@ static int merge_path(struct merging *merging, const char *path, struct ipcl_err
     if (count < 0 && errno == ENOTDIR)
         return merge_parts(merging, path, error);
     if (count <= 0)
-        return ipcl_error_set(error, count ? "cannot read %s: %s" : "no trace is in %s", path,
+        return ipcl_error_set(error, count ? "cannot read %s: %s" : "there is no trace in %s", path,
                               strerror(errno));
     for (int i = 0; i < count; i++) {
         if (!status)

@@ -97,7 +97,8 @@ static json_t *answer_line(struct caller *caller, size_t size)
     else if (!json_is_object(request))
         ipcl_error_set(&error, "a request is a JSON object, as {\"request\": \"status\"}");
     else if (caller->kept)
-        ipcl_error_set(&error, "this connection is told of what it has asked for: ask on another");
+        ipcl_error_set(&error, "this connection already follows an earlier request: open another "
+                               "one");
     else
         answer = control->answer(control->context, caller, request, &error);
     json_decref(request);
@@ -275,7 +276,7 @@ int control_address(const char *path, struct sockaddr_un *address, struct ipcl_e
     char folder[PATH_BYTES];
     const char *slash = strrchr(path, '/');
     if (!slash)
-        return ipcl_error_set(error, "%s is no absolute path", path);
+        return ipcl_error_set(error, "%s is not an absolute path", path);
     snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
     int fd = trust_open(folder, O_RDONLY | O_DIRECTORY, 0, NULL, error);
     if (fd < 0)
@@ -293,7 +294,7 @@ int control_check_peer(int fd, struct ipcl_error *error)
     struct ucred peer;
     socklen_t size = sizeof(peer);
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return ipcl_error_set(error, "which user is at the other end is not known: %s",
+        return ipcl_error_set(error, "the user at the other end cannot be found out: %s",
                               strerror(errno));
     if (peer.uid != geteuid() && peer.uid != 0)
         return ipcl_error_set(error, "process %d at the other end is of another user (%d)",
@@ -311,7 +312,7 @@ static int bind_socket(const char *path, struct ipcl_error *error)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || fchmod(fd, 0600) < 0 ||
         bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        ipcl_error_set(error, "no socket can be made at %s: %s", path, strerror(errno));
+        ipcl_error_set(error, "cannot make a socket at %s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         fd = -1;

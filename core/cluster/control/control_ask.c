@@ -130,7 +130,7 @@ json_t *control_ask(const char *path, json_t *request, int timeout_ms, struct ip
     if (refusal)
         ipcl_error_set(error, "%s", refusal);
     else if (!json_is_object(answer))
-        no_answer(path, line ? "what it says is no JSON" : why_silent(), error);
+        no_answer(path, line ? "its answer is not JSON" : why_silent(), error);
     if (refusal || !json_is_object(answer)) {
         json_decref(answer);
         answer = NULL;

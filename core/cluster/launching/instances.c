@@ -380,7 +380,7 @@ int instances_from_json(struct instances *instances, const json_t *own, struct i
 {
     size_t i;
     json_t *saved;
-    ipcl_error_set(error, "all that it started has ended");
+    ipcl_error_set(error, "all processes that it started have ended");
     json_array_foreach (json_object_get(own, "instances"), i, saved)
         take_over(instances, saved, error);
     return instances->list ? 0 : -1;

@@ -420,7 +420,7 @@ int launcher_output(struct launcher *launcher, unsigned index, char *path, size_
 
 json_t *launcher_to_json(struct launcher *launcher, struct ipcl_error *error)
 {
-    json_error_t wrong = {.text = "it is no object"};
+    json_error_t wrong = {.text = "it is not a JSON object"};
     struct plugin_call call;
     begin_call(launcher, &call, "to_json");
     char *text = launcher->options.class->to_json(launcher->self);
@@ -429,7 +429,8 @@ json_t *launcher_to_json(struct launcher *launcher, struct ipcl_error *error)
     if (!json_is_object(own)) {
         ipcl_error_set(error,
                        "the launcher %s (plugin %s) does not say what it started: its to_json() "
-                       "gives no JSON object (%s), without which ipcluster stop could not find it",
+                       "gives no JSON object (%s). ipcluster stop needs one to find what was "
+                       "started",
                        launcher->options.class->name, launcher->base.plugin_name,
                        text ? wrong.text : "it gives NULL");
         json_decref(own);
@@ -445,7 +446,7 @@ int launcher_from_json(struct launcher *launcher, const json_t *own, struct ipcl
     if (!text)
         return ipcl_error_set(error, "no memory for the state of a launcher");
     struct plugin_call call;
-    expect(launcher, "could not find again what it had started", error);
+    expect(launcher, "could not find what it had started", error);
     begin_call(launcher, &call, "from_json");
     int outcome = launcher->options.class->from_json(launcher->self, text, error);
     plugin_call_end(&call);

@@ -17,15 +17,15 @@
 /* What the host reads for every launcher class, whoever wrote it. */
 static const struct ipcl_option engine_options[] = {
     {"engine_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command of an engine; EngineLauncher.engine_cmd where empty."},
+     "The command of an engine. If empty: EngineLauncher.engine_cmd."},
     {"engine_args", IPCL_LIST, "", NULL, NULL,
-     "Further arguments for each engine; EngineLauncher.engine_args where empty."},
+     "Further arguments for each engine. If empty: EngineLauncher.engine_args."},
 };
 static const struct ipcl_option controller_options[] = {
     {"controller_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command of the controller; ControllerLauncher.controller_cmd where empty."},
+     "The command of the controller. If empty: ControllerLauncher.controller_cmd."},
     {"controller_args", IPCL_LIST, "", NULL, NULL,
-     "Further arguments for the controller; ControllerLauncher.controller_args where empty."},
+     "Further arguments for the controller. If empty: ControllerLauncher.controller_args."},
 };
 
 /* What the names of classes may end in, and need not where they are typed. */
@@ -123,8 +123,8 @@ static int check_word(const struct launchers *launchers, const struct ipcl_launc
     if (!known || (successor && strcmp(known->source->plugin->name, successor) == 0))
         return 0;
     return ipcl_error_set(error,
-                          "its launcher class %s answers to '%s', as %s of the plugin %s (%s) does "
-                          "already: give it another name",
+                          "its launcher class %s has the name '%s', which %s of the plugin %s "
+                          "(%s) has already: give it another name",
                           class->name, word, known->class.name, known->source->plugin->name,
                           known->source->path);
 }
@@ -149,7 +149,7 @@ static int check_names(const struct launchers *launchers, const struct ipcl_plug
     for (const struct known_class *known = taken(launchers->first); known;
          known = taken(known->next))
         if (strcmp(known->source->plugin->name, plugin->name) == 0)
-            return ipcl_error_set(error, "a launcher plugin of its name was found before: %s",
+            return ipcl_error_set(error, "a launcher plugin of this name was found first: %s",
                                   known->source->path);
     for (size_t i = 0; i < descriptor_class_count(plugin); i++) {
         const struct ipcl_launcher_class class = descriptor_class(plugin, i);

@@ -48,7 +48,7 @@ static void crashed(int signum, siginfo_t *how, void *context)
             sigaction(signum, &crash_before[i], NULL);
     if (innermost) {
         say_call(innermost, ") has crashed in ");
-        say("(), and ipcluster with it: ipcluster stop ends what had been started\n");
+        say("(), and so did ipcluster: ipcluster stop ends what had been started\n");
     }
     if (how->si_code <= 0)
         raise(signum);

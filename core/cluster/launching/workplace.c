@@ -27,7 +27,8 @@ int workplace_write(json_t *object, struct ipcl_error *error)
 {
     char folder[PATH_BYTES];
     if (!getcwd(folder, sizeof(folder)))
-        return ipcl_error_set(error, "the folder that ipcluster was started in has gone");
+        return ipcl_error_set(error, "the folder in which ipcluster was started does not exist "
+                                     "any more");
     if (json_object_set_new(object, "environment", workplace_write_list(environ)) < 0 ||
         json_object_set_new(object, "work_dir", json_bytes(folder)) < 0)
         return ipcl_error_set(error, "no memory for the environment");
@@ -45,7 +46,7 @@ char **workplace_read_list(const json_t *list, struct ipcl_error *error)
     if (whole)
         return texts;
     workplace_free_list(texts);
-    ipcl_error_set(error, "the request has no list of texts where there has to be one");
+    ipcl_error_set(error, "the request lacks a list of strings");
     return NULL;
 }
 

@@ -93,7 +93,7 @@ static int take_extra(const struct plugin_check *check, struct ipcl_error *error
         argv[i + 1] = check->extra[i];
     int left = settings_parse(check->settings, count + 1, argv, words, error);
     if (left > 0)
-        ipcl_error_set(error, "'%s' is no setting for it", words[0]);
+        ipcl_error_set(error, "'%s' is not a setting of it", words[0]);
     free(argv);
     free(words);
     return left ? -1 : settings_finish(check->settings, error);

@@ -209,8 +209,8 @@ static const struct kind *find_kind(const char *name, struct ipcl_error *error)
         nearest_offer(&nearest, kinds[i].name);
     }
     ipcl_error_set(error,
-                   "'%s' is no kind of plugin; the nearest is %s (there are: batch, launcher, mpi, "
-                   "serial, kernel, store)",
+                   "'%s' is not a kind of plugin; the nearest is %s (the kinds are batch, "
+                   "launcher, mpi, serial, kernel, store)",
                    name, nearest.best);
     return NULL;
 }
@@ -221,8 +221,8 @@ static int check_name(const char *name, struct ipcl_error *error)
     size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789");
     if (length == 0 || name[length] || isdigit((unsigned char)*name) || length > NAME_MAX_BYTES)
         return ipcl_error_set(error,
-                              "'%s' is no name for a plugin: take up to %d small letters and "
-                              "digits, of which the first is a letter",
+                              "'%s' cannot be a plugin's name: use up to %d small letters and "
+                              "digits, and begin with a letter",
                               name, NAME_MAX_BYTES);
     return 0;
 }
@@ -242,7 +242,7 @@ int plugin_new(const char *kind_name, const char *name, const char *folder,
         return -1;
     if (mkdir(folder, 0755) < 0)
         return errno == EEXIST
-                   ? ipcl_error_set(error, "%s is there already: name another with --folder",
+                   ? ipcl_error_set(error, "%s exists already: name another folder with --folder",
                                     folder)
                    : ipcl_error_set(error, "%s cannot be made: %s", folder, strerror(errno));
     add_words(&making, kind);

@@ -41,7 +41,7 @@ static void check_expressions(const struct plugin_check *check,
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         check_expression(check, all[i].name, all[i].expression);
     if (history->command && (!history->record || !history->state))
-        check_fault(check, "its history has a command, and no expressions to read what it prints");
+        check_fault(check, "its history has a command, but no expressions to read what it prints");
 }
 
 static void check_states(const struct plugin_check *check, const struct ipcl_batch_system *system)
@@ -49,13 +49,14 @@ static void check_states(const struct plugin_check *check, const struct ipcl_bat
     bool seen[IPCL_BATCH_CUT_SHORT + 1] = {false};
     for (const struct ipcl_batch_state *state = system->states; state->words; state++) {
         if (state->phase < IPCL_BATCH_PENDING || state->phase > IPCL_BATCH_CUT_SHORT)
-            check_fault(check, "its state '%s' has the phase %d, which there is not", state->words,
-                        (int)state->phase);
+            check_fault(check, "its state '%s' has the phase %d, which does not exist",
+                        state->words, (int)state->phase);
         else
             seen[state->phase] = true;
     }
     if (!seen[IPCL_BATCH_RUNNING])
-        check_fault(check, "none of its states is of a job that runs: no job would be started");
+        check_fault(check, "none of its states means a job that runs: no job would ever count as "
+                           "started");
 }
 
 /* Gives each setting that the directives name a value, so that none is left out. */
@@ -125,8 +126,7 @@ static bool take_record(void *context, const struct batch_record *record)
     sample->records++;
     if (!*record->state)
         check_fault(sample->check,
-                    "%s: no state is found of job %s (it is looked for with the regular expression "
-                    "'%s')",
+                    "%s: no state of job %s was found with the regular expression '%s'",
                     sample->name, record->id, sample->query->state);
     else if (!record->known)
         check_fault(sample->check, "%s: the state '%s' of job %s is none of its states",
@@ -157,10 +157,8 @@ static void read_sample(const struct plugin_check *check, const struct ipcl_batc
     } else if (batch_read(system, query, text, take_record, &sample, &error) < 0) {
         check_fault(check, "%s: %s", name, error.text);
     } else if (!sample.records) {
-        check_fault(check,
-                    "%s: no job was found in it (each is looked for with the regular expression "
-                    "'%s')",
-                    name, query->record);
+        check_fault(check, "%s: no job was found in it with the regular expression '%s'", name,
+                    query->record);
     }
 }
 

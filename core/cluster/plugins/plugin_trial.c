@@ -45,7 +45,7 @@ static void on_stopped(void *context, unsigned index, int status, const char *re
 {
     struct trial *trial = context;
     if (index != IPCL_ALL_COPIES && index >= trial->count)
-        check_fault(trial->check, "%s reports the end of copy %u, of %u that it was to start",
+        check_fault(trial->check, "%s reports the end of copy %u, but it was to start %u copies",
                     name_of(trial), index, trial->count);
     trial->ended = index == IPCL_ALL_COPIES ? trial->count : trial->ended + 1;
     trial->status = status ? status : trial->status;
@@ -156,14 +156,15 @@ static void check_json(struct trial *trial, struct launcher *launcher)
         struct launcher *later = create(trial, &error);
         unsigned ended = trial->ended;
         check_stage(trial->check, "in from_json() of %s, of %s", name_of(trial),
-                    i ? "an object that names no job" : "what its to_json() gave");
+                    i ? "an object that does not name a job" : "what its to_json() gave");
         int status = later ? launcher_from_json(later, i ? nothing : own, &error) : 0;
         if (i && status == 0 && later)
             check_fault(trial->check,
-                        "%s takes {} in from_json(), which names no job: it is to return -1",
+                        "%s accepts {} in from_json(), which does not name a job: it has to "
+                        "return -1",
                         name_of(trial));
         else if (!i && (status < 0 || trial->ended != ended))
-            check_fault(trial->check, "%s does not find what runs again by its to_json(): %s",
+            check_fault(trial->check, "%s does not find what runs by its to_json(): %s",
                         name_of(trial),
                         status < 0 ? error.text : "from_json() reports that it has ended");
         launcher_destroy(later);
@@ -199,7 +200,7 @@ static void check_stop(struct trial *trial, struct launcher *launcher)
                     "%s has reported the end of %u copies of %u, %u seconds after stop()",
                     name_of(trial), trial->ended, trial->count, patience_ms / 1000);
     else if (json_array_size(left))
-        check_fault(trial->check, "%s leaves processes behind where it has stopped all copies",
+        check_fault(trial->check, "%s leaves processes behind after it has stopped all copies",
                     name_of(trial));
     for (size_t i = 0; i < json_array_size(left); i++)
         children_kill(trial->children,
@@ -241,7 +242,7 @@ static void try_true(struct trial *trial)
                         "%s has reported the end of %u copies of %u that ran 'true' and ended",
                         name_of(trial), trial->ended, trial->count);
         else if (trial->status)
-            check_fault(trial->check, "%s reports exit status %d of 'true', which has 0%s",
+            check_fault(trial->check, "%s reports exit status %d of 'true', whose status is 0%s",
                         name_of(trial), trial->status, trial->reason);
     }
     launcher_destroy(launcher);

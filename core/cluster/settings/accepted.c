@@ -14,7 +14,7 @@ static const struct ipcl_option cluster[] = {
 };
 static const struct ipcl_option controller_launcher[] = {
     {"connection_info_timeout", IPCL_IGNORED, "", NULL, NULL,
-     "the controller's files are waited for as long as it runs"},
+     "ipcluster waits for the controller's files as long as the controller runs"},
 };
 static const char process_reason[] =
     "processes are watched without polling, and their output is kept";

@@ -14,51 +14,53 @@
 
 /* ipyparallel 7 keeps here what it had in IPClusterEngines and IPClusterStart before. */
 static const struct ipcl_option cluster_options[] = {
-    {"n", IPCL_INT, "", "n", NULL,
-     "The number of engines. Where it is not set: one for each processor."},
+    {"n", IPCL_INT, "", "n", NULL, "The number of engines. Default: one for each processor."},
     {"n_min", IPCL_INT, "", "n-min", NULL,
-     "With how many registered engines the start is done, and --daemonize returns: the others come "
-     "as they can. 0: as soon as they are started or submitted. Where it is not set: all, but with "
-     "--daemonize 0 for engines that are a batch system's jobs, which may wait long."},
+     "How many engines have to register until the start is done and --daemonize returns. The "
+     "others may come later. 0: the start is done when all are started or submitted. Default: "
+     "all; but 0 with --daemonize for engines in batch jobs, which may wait long."},
     {"n_max", IPCL_INT, "0", "n-max", NULL,
-     "The most engines that the set may grow to while tasks wait. It shrinks again to n_min, or to "
-     "n where that is less or n_min is not set. Without n it begins with n_min, or with none. 0: "
+     "Up to how many engines the set grows while tasks wait. It shrinks again to n_min, or to n "
+     "if n is less or n_min is not set. Without n it begins with n_min engines, or with none. 0: "
      "the set keeps its size."},
     {"idle_timeout", IPCL_REAL, "300", "idle-timeout", NULL,
-     "Seconds after which an engine of a set with n_max ends that has had nothing to do, if it "
-     "keeps nothing for a client."},
+     "Seconds after which an idle engine of a set with n_max ends, if it keeps nothing for a "
+     "client."},
     {"engine_launcher_class", IPCL_STRING, "LocalEngineSetLauncher", "engines,elauncher", NULL,
      "How engines are started: a launcher's name or alias, such as local, mpi, "
      "MPIExecEngineSetLauncher "
      "(ipcluster plugins lists them)."},
     {"engine_timeout", IPCL_INT, "60", NULL, NULL,
-     "Seconds to wait for a further engine to register, from when they were started. Of a batch "
-     "system's jobs some may wait in its queue: once one has come the others are not given up."},
+     "Seconds to wait for the next engine to register, from when they were started. Batch jobs "
+     "may wait in a queue: once one engine has registered, the others are not given up."},
     {"controller_launcher_class", IPCL_STRING, "LocalControllerLauncher", "controller,clauncher",
      NULL, "How the controller is started: a launcher's name or alias, such as local, mpi."},
     {"delay", IPCL_REAL, "0", "delay", NULL,
-     "Seconds between the controller's start and the engines'. They wait for its connection file "
-     "in any case."},
+     "Seconds between the start of the controller and of the engines. Engines wait for its "
+     "connection file in any case."},
     {"controller_ip", IPCL_STRING, "", "ip", NULL, "The address for the controller to listen on."},
     {"controller_location", IPCL_STRING, "", "location", NULL,
-     "The controller's host name or address, as engines and clients elsewhere reach it."},
+     "The controller's host name or address, by which engines and clients on other hosts reach "
+     "it."},
     {"python", IPCL_STRING, "", "python", NULL,
-     "The Python that engines run in: a path, or a name on the PATH of their hosts, of CPython 3.11 "
-     "or later. Default: that of the environment that is activated here, where it is there, too; "
-     "otherwise the one that ipcluster was installed for. ipcluster profile convert: "
-     "the one that runs what it reads, which must have traitlets; default: python3."},
+     "The Python that engines run in, CPython 3.11 or later: a path, or a name on the PATH of "
+     "their hosts. Default: the Python of the environment that is activated here, if their host "
+     "has it too; otherwise the one that ipcluster was installed for. For ipcluster profile "
+     "convert: the Python that runs the files to convert; it must have traitlets; default: "
+     "python3."},
     {"client_python", IPCL_STRING, "", NULL, NULL,
-     "The Python of the program that starts the cluster, for engines on whose hosts it is: "
-     "Cluster() of a Python program gives it, in the environment as IPCLUSTER_PYTHON."},
+     "The Python of the program that starts the cluster, used if an engine's host has it too. "
+     "Cluster() of a Python program gives it, in the environment variable IPCLUSTER_PYTHON."},
     {"restart", IPCL_INT, "0", "restart", NULL,
-     "How often each engine that dies comes back, under its id, after half a second and then twice "
-     "as long each time. 0: never. One that was asked to end stays away."},
+     "How often an engine that dies is started again, with its id. The first time it waits half "
+     "a second, then twice as long each time. 0: never. An engine that was asked to end is not "
+     "started again."},
     {"dry_run", IPCL_BOOL, "false", "dry-run", "true",
-     "Write what would be started, or submitted to a batch system and by which command, and start "
-     "nothing."},
+     "Start nothing. Write what would be started, or what would be submitted to a batch system "
+     "and by which command."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where this ipcluster crashes, as ulimit -c says. It has what "
-     "is made of keys: keep it as you keep them."},
+     "Let the system write a core file if this ipcluster crashes, as ulimit -c says. The file "
+     "holds data made from keys: protect it like the keys."},
 };
 static const struct ipcl_option_table cluster_table = {
     "Cluster", cluster_options, sizeof(cluster_options) / sizeof(*cluster_options)};
@@ -68,37 +70,35 @@ static const struct ipcl_option engine_options[] = {
      "Go into the background once the start is done (--n-min), with the log in the profile's log "
      "folder."},
     {"early_shutdown", IPCL_INT, "30", NULL, NULL,
-     "When all engines end with an error within this many seconds of their registration, and "
-     "nobody has asked anything of them, something is wrong: the cluster is stopped. 0 lets the "
-     "controller run on."},
+     "The cluster is stopped if all engines end with an error within this many seconds of their "
+     "registration and before any request. 0: the controller runs on."},
     {"engine_set", IPCL_STRING, "", "engine-set", NULL,
-     "The name of this set of engines, of letters, digits, dots, dashes and underlines: ipcluster "
-     "status shows it, and ipcluster stop --engine-set stops it alone. Where it is not set: a time "
-     "and a process's number."},
+     "The name of this set of engines: letters, digits, dots, dashes and underscores. ipcluster "
+     "status shows it, and ipcluster stop --engine-set stops this set alone. Default: a time and "
+     "a process number."},
 };
 static const struct ipcl_option_table engine_table = {
     "IPClusterEngines", engine_options, sizeof(engine_options) / sizeof(*engine_options)};
 
 static const struct ipcl_option start_options[] = {
     {"clean_logs", IPCL_BOOL, "true", "clean-logs", NULL,
-     "Remove the output files of this cluster's earlier controllers and engines, and those of all "
-     "but the newest other clusters of the profile that have ended."},
+     "Remove the output files of earlier controllers and engines of this cluster, and of other "
+     "ended clusters of the profile except the newest."},
     {"logs_kept", IPCL_INT, "20", NULL, NULL,
-     "Of how many other clusters that have ended the output files stay. Clusters are told apart by "
-     "their ids: each Cluster() of a Python program has one of its own."},
+     "How many other ended clusters keep their output files. Clusters differ by their ids: each "
+     "Cluster() of a Python program has its own."},
     {"auto_create", IPCL_BOOL, "false", NULL, NULL,
-     "Make a profile that is not there (the default one always is)."},
+     "Make the profile if it does not exist (the default profile is always made)."},
 };
 static const struct ipcl_option_table start_table = {
     "IPClusterStart", start_options, sizeof(start_options) / sizeof(*start_options)};
 
 static const struct settings_flag init_flag = {"init", "IPClusterStart", "auto_create", "true",
-                                               "Make the profile where it is not there."};
+                                               "Make the profile if it does not exist."};
 
 static const struct ipcl_option controller_launcher_options[] = {
     {"controller_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command of the controller. Where it is not set: the ipcontroller that belongs to "
-     "ipcluster."},
+     "The command of the controller. Default: the ipcontroller that belongs to ipcluster."},
     {"controller_args", IPCL_LIST, "", NULL, NULL, "Further arguments for the controller."},
 };
 static const struct ipcl_option_table controller_launcher_table = {
@@ -106,7 +106,7 @@ static const struct ipcl_option_table controller_launcher_table = {
     sizeof(controller_launcher_options) / sizeof(*controller_launcher_options)};
 static const struct ipcl_option engine_launcher_options[] = {
     {"engine_cmd", IPCL_LIST, "", NULL, NULL,
-     "The command of an engine. Where it is not set: the ipengine that belongs to ipcluster."},
+     "The command of an engine. Default: the ipengine that belongs to ipcluster."},
     {"engine_args", IPCL_LIST, "", NULL, NULL, "Further arguments for each engine."},
 };
 static const struct ipcl_option_table engine_launcher_table = {
@@ -191,8 +191,8 @@ static int check_set_name(const struct settings *settings, struct ipcl_error *er
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length)
         return 0;
     return ipcl_error_set(error,
-                          "'%.64s' is no name for a set of engines: it has up to %d letters, "
-                          "digits, dots, dashes and underlines, and is not that of the controller",
+                          "'%.64s' cannot name a set of engines: a name has up to %d letters, "
+                          "digits, dots, dashes and underscores, and is not controller",
                           name, ENGINE_SET_BYTES - 1);
 }
 
@@ -293,8 +293,8 @@ static int open_cluster(struct cluster *cluster, const struct cluster_command *c
     cluster->quiet = !log_enabled(IPCL_LOG_WARN);
     return command->wordless && cluster->word_count > 0
                ? ipcl_error_set(error,
-                                "'%s' is not an option: options begin with --, and a cluster is "
-                                "named by --cluster-id",
+                                "'%s' is not an option: options begin with --; name a cluster "
+                                "with --cluster-id",
                                 cluster->words[0])
                : 0;
 }

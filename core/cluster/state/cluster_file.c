@@ -120,7 +120,7 @@ void cluster_file_update(const char *profile_dir, const char *cluster_id)
     if (!file.controller)
         leftovers_remove_of(path);
     if (outcome < 0)
-        log_warn("ipyparallel's programs will not find this cluster as it is: %s", error.text);
+        log_warn("ipyparallel's programs will not find this cluster: %s", error.text);
     json_decref(file.controller);
     json_decref(file.sets);
 }

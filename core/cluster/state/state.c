@@ -280,8 +280,8 @@ static void state_read(const char *pid_dir, const char *name, struct state *stat
     if (text && state_parse(text, state) < 0) {
         state_clear(state);
         ipcl_error_set(&state->error,
-                       "%s is not a cluster's state file, or of another version: what it names "
-                       "cannot be found. End by hand what runs of that cluster (ps shows "
+                       "%s is not a cluster's state file, or has another version: the processes "
+                       "of its cluster cannot be found with it. End them by hand (ps shows "
                        "ipcontroller and ipengine), then remove the file",
                        state->path);
     }

@@ -53,7 +53,8 @@ static int wait_for_report(int pipe_end)
     if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGINT || WTERMSIG(status) == SIGTERM))
         return EXIT_INTERRUPTED; /* passed on before it had begun anything */
     fprintf(stderr,
-            "ipcluster: the process in the background ended without a word; its log may say why\n");
+            "ipcluster: the process in the background ended without a message; its log may say "
+            "why\n");
     return EXIT_WRONG;
 }
 

@@ -56,7 +56,8 @@ void supervisor_save(struct supervisor *supervisor, const char *phase)
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         note_again(&set->job);
     if (state_write(&supervisor->state, &error) < 0)
-        log_warn("the cluster's state was not saved, ipcluster stop may not find it: %s",
+        log_warn("the cluster's state was not saved, so ipcluster stop may not find the cluster: "
+                 "%s",
                  error.text);
     cluster_file_update(supervisor->state.profile_dir, supervisor->state.cluster_id);
 }

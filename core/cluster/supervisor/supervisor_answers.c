@@ -84,7 +84,7 @@ static int scale_to(struct engine_set *set, json_int_t n, struct ipcl_error *err
     if (surplus >= 0 && set->elastic.on)
         progress_say(set->progress,
                      "The set %s does not grow and shrink by itself any more (ipcluster scale "
-                     "--n-max lets it again)",
+                     "--n-max lets it do so again)",
                      set->saved->name);
     set->elastic.on = set->elastic.on && surplus < 0;
     return surplus;
@@ -99,8 +99,8 @@ static json_t *answer_scale(struct supervisor *supervisor, struct caller *caller
     int surplus = 0;
     (void)caller;
     if (!name || json_is_integer(n) == json_is_integer(n_max)) {
-        ipcl_error_set(error, "a set is scaled by its name and a number of engines, n, or the most "
-                              "that it may have, n_max");
+        ipcl_error_set(error, "scale needs the set's name and a number of engines, n, or an "
+                              "upper limit, n_max");
         return NULL;
     }
     struct engine_set *set = supervisor_find_set(supervisor, name);
@@ -159,7 +159,7 @@ static json_t *answer_signal(struct supervisor *supervisor, struct caller *calle
     if (!set)
         return NULL;
     if (signum < 1 || signum >= NSIG) {
-        ipcl_error_set(error, "the request has no signal's number");
+        ipcl_error_set(error, "the request lacks the number of a signal");
         return NULL;
     }
     if (set->job.launcher && !supervisor_stops(&set->job) &&
@@ -236,7 +236,7 @@ static json_t *answer(void *context, struct caller *caller, const json_t *reques
         ipcl_error_set(error, "there is no request '%.64s': this ipcluster knows of %s", name,
                        known);
     else
-        ipcl_error_set(error, "a request says which: {\"request\": \"status\"}");
+        ipcl_error_set(error, "a request has a name: {\"request\": \"status\"}");
     return NULL;
 }
 
@@ -252,5 +252,5 @@ void supervisor_listen(struct supervisor *supervisor)
         return;
     if (!supervisor->control)
         state->socket[0] = '\0';
-    log_warn("ipcluster status will not say all of this cluster: %s", error.text);
+    log_warn("ipcluster status will not show all of this cluster: %s", error.text);
 }

@@ -22,9 +22,11 @@ static int check_state(void *context, struct state *state)
     }
     cluster_words(supervisor->cluster, words, sizeof(words));
     if (!state_is_of_host(state)) {
-        progress_fail(
-            progress, "This cluster runs on %s: stop it there%s (when it does not, remove %s)",
-            state->host, state_outlives(state) ? ", or here with ipcluster stop" : "", state->path);
+        progress_fail(progress,
+                      "This cluster runs on %s: stop it there%s (if it does not run any more, "
+                      "remove %s)",
+                      state->host, state_outlives(state) ? ", or here with ipcluster stop" : "",
+                      state->path);
         return EXIT_ALREADY_RUNS;
     }
     if (state_supervised(state)) {

@@ -39,8 +39,8 @@ static int check_launcher(const struct engine_set *set, struct ipcl_error *error
     if (!makes_worlds(set))
         return 0;
     return ipcl_error_set(error,
-                          "--n-max: %s makes its engines one MPI world, which has the size that it "
-                          "is started with: leave --n-max out, or have the engines do without MPI",
+                          "--n-max: %s makes its engines one MPI world, whose size does not "
+                          "change: leave --n-max out, or have the engines run without MPI",
                           set->job.choice.class->name);
 }
 
@@ -60,7 +60,7 @@ int supervisor_set_bounds(struct engine_set *set, int64_t n_min, int64_t n_max,
         return ipcl_error_set(error, "--n-min: %lld is not a number of engines: 0 to %lld",
                               (long long)n_min, (long long)n_max);
     if (!(idle_s >= 0 && idle_s <= IDLE_SECONDS_MAX))
-        return ipcl_error_set(error, "--idle-timeout: %g is no number of seconds", idle_s);
+        return ipcl_error_set(error, "--idle-timeout: %g is not a number of seconds", idle_s);
     if (check_launcher(set, error) < 0)
         return -1;
     set->elastic = (struct elastic){.on = true,
@@ -279,8 +279,8 @@ static void give_bounds_up(struct engine_set *set)
     set->elastic.on = false;
     progress_fail(
         set->progress,
-        "The controller does not say how many tasks wait, as ipcontroller of this ipcluster "
-        "does: the set %s does not grow and shrink by itself",
+        "The controller does not say how many tasks wait, so the set %s does not grow and shrink "
+        "by itself: use the ipcontroller of this ipcluster",
         set->saved->name);
 }
 

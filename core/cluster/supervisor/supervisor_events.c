@@ -94,8 +94,8 @@ static void engines_ended(struct engine_set *set, unsigned index, int status, co
         tell_end(supervisor, job, index, status, reason, "before any engine had registered");
         if (set->barren > 1)
             progress_fail(set->progress,
-                          "The set %s is given up: the engines of its last %u starts have all died "
-                          "before any had registered",
+                          "The set %s is given up: in its last %u starts, all engines died "
+                          "before they registered",
                           set->saved->name, set->barren);
         give_up_barren(set);
     } else {

@@ -49,7 +49,7 @@ static void one_has_gone(void *context, const struct engine_slot *slot)
     struct engine_set *set = context;
     struct supervised_job *job = &set->job;
     if (slot->fate == FATE_END && slot->idle_asked_ms)
-        progress_say(set->progress, "Engine %d has ended, as it had nothing to do", slot->id);
+        progress_say(set->progress, "Engine %d has ended: it was idle", slot->id);
     if (slot->fate == FATE_END || set->slots.surplus > 0) {
         job->count -= job->count > 0;
         job->started -= job->started > 0;
@@ -57,7 +57,7 @@ static void one_has_gone(void *context, const struct engine_slot *slot)
         supervisor_save(job->supervisor, job->supervisor->state.phase);
     } else if (slot->returns > 0 && !slot->well) {
         progress_fail(set->progress,
-                      "Engine %d has come back %u time%s, and does not once more (--restart)",
+                      "Engine %d was restarted %u time%s, and is not restarted again (--restart)",
                       slot->id, slot->returns, slot->returns == 1 ? "" : "s");
     }
 }
@@ -140,7 +140,7 @@ static void kill_late(struct engine_set *set)
     for (slot = set->slots.list; slot; slot = slot->next) {
         if (!slot->asked_ms || clock_ms() - slot->asked_ms < ENDING_AWAITED_MS)
             continue;
-        progress_say(set->progress, "Engine %d has not ended: killing", slot->id);
+        progress_say(set->progress, "Engine %d has not ended: killing it", slot->id);
         struct hearing hearing = {supervisor, slot};
         hub_watch_each(supervisor->hub, set->saved->name, kill_engine, &hearing);
         slot->asked_ms = 0;

@@ -26,9 +26,9 @@ static void cluster_emptied(struct supervisor *supervisor)
     cluster_words(supervisor->cluster, words, sizeof(words));
     if (ended_early(supervisor, seconds) && !hub_watch_worked(supervisor->hub)) {
         progress_fail(supervisor->progress,
-                      "All engines ended within %lld seconds of their registration, and nobody had "
-                      "asked anything of them: the cluster is stopped "
-                      "(--IPClusterEngines.early_shutdown=0 lets the controller run on)",
+                      "All engines ended within %lld seconds of their registration, before any "
+                      "request: the cluster is stopped (--IPClusterEngines.early_shutdown=0 lets "
+                      "the controller run on)",
                       seconds);
         supervisor_stop(supervisor, EXIT_ENGINES_FAILED);
     } else {
@@ -73,9 +73,10 @@ static void controller_ends(struct supervisor *supervisor, enum hub_presence pre
     if (supervisor->own_controller && presence == HUB_LOST)
         return;
     if (presence == HUB_ENDING)
-        progress_say(supervisor->progress, "The controller was told to end: so do the engines");
+        progress_say(supervisor->progress, "The controller was told to end: the engines are "
+                                           "stopped too");
     else
-        progress_fail(supervisor->progress, "The controller has gone: its engines are stopped");
+        progress_fail(supervisor->progress, "The controller has ended: its engines are stopped");
     supervisor_stop(supervisor, up && presence == HUB_ENDING ? EXIT_FINE
                                 : up                         ? EXIT_CLUSTER_DIED
                                 : supervisor->own_controller ? EXIT_CONTROLLER_FAILED
@@ -90,8 +91,8 @@ static void tell_up(struct supervisor *supervisor)
     cluster_words(supervisor->cluster, words, sizeof(words));
     if (set->arrived < set->job.count)
         progress_say(supervisor->progress,
-                     "The cluster is up with %u of %u engine%s, and goes on waiting for the "
-                     "others. Stop it with %sipcluster stop%s",
+                     "The cluster is up with %u of %u engine%s, and waits for the others. Stop "
+                     "it with %sipcluster stop%s",
                      set->arrived, set->job.count, set->job.count == 1 ? "" : "s", ctrl_c, words);
     else
         progress_say(supervisor->progress, "The cluster is up. Stop it with %sipcluster stop%s",

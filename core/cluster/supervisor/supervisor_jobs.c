@@ -43,7 +43,7 @@ int supervisor_can_restart(const struct supervised_job *job, struct ipcl_error *
         return 0;
     return ipcl_error_set(
         error,
-        "%s starts all engines at once, and none of them anew: stop them and add a "
+        "%s starts all engines at once, and cannot start one of them again: stop them and add a "
         "set with ipcluster engines",
         job->choice.class->name);
 }
@@ -180,8 +180,8 @@ bool supervisor_job_late(struct supervised_job *job, long long since_ms)
     const char *what = job->set ? "engines" : "controller";
     struct ipcl_error error;
     if (clock_ms() - since_ms >= supervisor_stopping_ms(job) + KILLED_MS) {
-        progress_fail(progress,
-                      "The %s cannot be ended, not with SIGKILL either: see ipcluster list", what);
+        progress_fail(progress, "The %s cannot be ended, not even with SIGKILL: see ipcluster list",
+                      what);
         return false;
     }
     progress_say(progress, "The %s ha%s not ended: killing", what, job->set ? "ve" : "s");

@@ -23,7 +23,7 @@ static int open_cluster(const struct supervisor *supervisor, struct joined *join
     workplace_leave(&joined->place, &back);
     log_set_level(level);
     if (opened == 0 && settings_bool(joined->cluster.settings, "Cluster", "dry_run"))
-        return ipcl_error_set(error, "the request asks only what would be done");
+        return ipcl_error_set(error, "the request is a --dry-run");
     return opened;
 }
 
@@ -37,8 +37,8 @@ static int check_cluster(const struct state *state, const struct cluster *asked,
         return 0;
     return ipcl_error_set(
         error,
-        "this ipcluster looks after the cluster '%.64s' of %.400s, and the engines "
-        "are asked for the cluster '%.64s' of %.400s",
+        "this ipcluster supervises the cluster '%.64s' of %.400s, but the engines are for the "
+        "cluster '%.64s' of %.400s",
         state->cluster_id, state->profile_dir, asked->cluster_id, asked->profile.dir);
 }
 
@@ -79,8 +79,8 @@ static struct engine_set *add_joined(struct supervisor *supervisor, struct joine
     struct engine_set *set = NULL;
     if (supervisor_find_set(supervisor, name))
         ipcl_error_set(error,
-                       "there is a set of engines %s already: give this one another name, or stop "
-                       "that with ipcluster stop --engine-set=%s",
+                       "there is a set of engines %s already: give the new one another name, or "
+                       "stop the old one with ipcluster stop --engine-set=%s",
                        name, name);
     else if ((saved = state_add_set(&supervisor->state, name, error)))
         set = supervisor_add_set(supervisor, saved, error);
@@ -113,7 +113,7 @@ json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *
     if (supervisor->phase > PHASE_UP || !supervisor->own_controller) {
         ipcl_error_set(error, supervisor->own_controller
                                   ? "this cluster is being stopped"
-                                  : "this ipcluster looks after one set of engines alone");
+                                  : "this ipcluster supervises only one set of engines");
         return NULL;
     }
     struct joined *joined = read_request(supervisor, request, error);

@@ -81,8 +81,8 @@ static void adopt_left(struct supervisor *supervisor, struct supervised_job *job
     if (pid)
         snprintf(process, sizeof(process), " (process %lld of it runs)", pid);
     progress_fail(supervisor->progress,
-                  "What %s started cannot be stopped by what %s says%s: %s. End it by hand, then "
-                  "remove the file",
+                  "What %s started cannot be stopped with the help of %s%s: %s. End it by hand, "
+                  "then remove the file",
                   job->saved->class_name, state->path, process, error.text);
     supervisor->exit_code = EXIT_NOT_STOPPED;
 }
@@ -113,7 +113,7 @@ int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
     bool controller = supervisor.controller.running > 0 || !supervisor.own_controller;
     if (controller && path_exists(supervisor.client_file) &&
         supervisor_watch_hub(&supervisor, &error) < 0)
-        log_debug("engines are not asked to end: %s", error.text);
+        log_debug("the engines cannot be asked to end: %s", error.text);
     supervisor_stop(&supervisor, supervisor.exit_code);
     uv_run(&supervisor.loop, UV_RUN_DEFAULT);
     int exit_code = supervisor.exit_code;

@@ -24,8 +24,8 @@ int supervisor_can_scale(const struct engine_set *set, bool more, struct ipcl_er
     hub_watch_each(set->job.supervisor->hub, set->saved->name, note_rank, &ranked);
     if (ranked)
         return ipcl_error_set(error,
-                              "the engines of %s are an MPI world, which has the size that it was "
-                              "started with: add a set with ipcluster engines",
+                              "the engines of %s are an MPI world, whose size does not change: "
+                              "add a set with ipcluster engines",
                               set->saved->name);
     return more ? supervisor_can_restart(&set->job, error) : 0;
 }
@@ -102,8 +102,8 @@ int supervisor_scale(struct engine_set *set, unsigned n, struct ipcl_error *erro
     slots->surplus = leaving;
     if (n >= live)
         return n > live ? start_more(set, n - live, error) : 0;
-    progress_say(set->progress, "The set %s is to have %u engine%s, and not %u", set->saved->name,
-                 n, n == 1 ? "" : "s", live);
+    progress_say(set->progress, "The set %s shall have %u engine%s, not %u", set->saved->name, n,
+                 n == 1 ? "" : "s", live);
     unsigned forgone = slots_forgo(slots, live - n), surplus = live - forgone - n;
     forget_gone(set);
     slots->surplus = leaving + surplus;

@@ -67,7 +67,7 @@ static int choose_returns(struct engine_set *set, struct ipcl_error *error)
 {
     int64_t most = settings_int(set->cluster->settings, "Cluster", "restart");
     if (most < 0 || most > INT_MAX)
-        return ipcl_error_set(error, "--restart: %lld is not how often engines can come back",
+        return ipcl_error_set(error, "--restart: %lld is not a number of restarts",
                               (long long)most);
     set->slots.returns_max = (unsigned)most;
     return most > 0 ? supervisor_can_restart(&set->job, error) : 0;
@@ -87,8 +87,8 @@ int supervisor_choose(struct engine_set *set, struct ipcl_error *error)
     if (set->saved->n == 0 && !set->elastic.on &&
         (set->joined || !set->job.supervisor->own_controller))
         return ipcl_error_set(error,
-                              "a set of no engine does nothing: say how many there are to be, "
-                              "as ipcluster engines --n=2");
+                              "a set needs at least one engine: give a number, as in ipcluster "
+                              "engines --n=2");
     return cluster_engine_minimum(cluster, supervisor_queues(&set->job), &set->minimum, error) < 0
                ? -1
                : choose_returns(set, error);
@@ -142,7 +142,7 @@ static void engines_late(struct engine_set *set, long long seconds)
     progress_fail(set->progress,
                   "No further engine has registered for %lld seconds%s%s%s "
                   "(Cluster.engine_timeout)",
-                  seconds, without ? ", and those that are missing may come later" : "; the ",
+                  seconds, without ? "; the missing ones may still come" : "; the ",
                   without ? "" : what, without ? "" : " is given up");
     supervisor_show_tail(&set->job, find_missing(set), false);
     if (!without)
@@ -228,7 +228,7 @@ static void set_up(struct engine_set *set)
     pythons_say(set->progress, supervisor->hub, set->saved->name);
     if (set->elastic.on)
         progress_say(set->progress,
-                     "The set has %u to %u engines, by what there is to do (ipcluster status)",
+                     "The set has %u to %u engines, as there is work (ipcluster status)",
                      set->elastic.n_min, set->elastic.n_max);
     else if (set->joined || !supervisor->own_controller)
         progress_say(set->progress, "%s%u more engine%s up%s", some, count,

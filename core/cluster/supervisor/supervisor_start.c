@@ -155,7 +155,7 @@ static int show_job(struct supervisor *supervisor, struct supervised_job *job,
         progress_say(supervisor->progress, "# The controller, with %s:", class_name);
     return supervisor_start_job(supervisor, job, job->count, "", &reason) == 0
                ? 0
-               : ipcl_error_set(error, "--dry-run cannot show what %s would do: %s", class_name,
+               : ipcl_error_set(error, "--dry-run cannot show what %s starts: %s", class_name,
                                 reason.text);
 }
 

@@ -150,9 +150,9 @@ static void end_joined(struct engine_set *set, int exit_code)
     if (set->phase >= SET_ASKED)
         return;
     if (orderly)
-        progress_say(set->progress, "The cluster is being stopped: so are these engines");
+        progress_say(set->progress, "The cluster is being stopped, and these engines with it");
     else
-        progress_fail(set->progress, "The controller has gone: its engines are stopped");
+        progress_fail(set->progress, "The controller has ended: its engines are stopped");
     supervisor_stop_set(set, set->phase != SET_UP ? EXIT_NO_CONTROLLER
                              : orderly            ? EXIT_FINE
                                                   : EXIT_CLUSTER_DIED);
@@ -185,7 +185,7 @@ void supervisor_hurry(struct supervisor *supervisor)
     struct ipcl_error error;
     bool last = supervisor->interrupts > 2 || supervisor->phase == PHASE_STOPPING_CONTROLLER;
     progress_say(supervisor->progress,
-                 last ? "Killing all that is left" : "Hurrying: killing the engines");
+                 last ? "Killing what is left" : "Hurrying: killing the engines");
     for (struct engine_set *set = supervisor->sets; set; set = set->next)
         supervisor_hurry_set(set);
     if (last && controller->launcher && controller->running > 0)

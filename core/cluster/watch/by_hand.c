@@ -176,7 +176,7 @@ bool by_hand_stop(struct registry *registry, struct progress *progress, const st
         ended = wait_for_end(registry, found, born, STOPPING_MS);
     }
     if (!ended && found->pid) {
-        progress_say(progress, "It does not end: killing it");
+        progress_say(progress, "It has not ended: killing it");
         kill((pid_t)found->pid, SIGKILL);
         ended = wait_for_end(registry, found, born, KILLED_MS);
     }

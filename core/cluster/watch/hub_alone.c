@@ -71,7 +71,7 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
     if (ask_list(watch, timeout_ms))
         count = (int)hub_watch_count(watch, NULL, 0);
     else
-        ipcl_error_set(error, "no hub answers at the address in %s", path);
+        ipcl_error_set(error, "no controller answers at the address in %s", path);
     hub_watch_free(watch);
     return count;
 }
@@ -89,7 +89,9 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
     unsigned left = hub_watch_count(watch, NULL, 0);
     hub_link_send(&watch->link, watch->link.query, NULL, "shutdown_request", NULL);
     hub_watch_free(watch);
-    return left ? ipcl_error_set(error, "%u engine%s not left the controller that was asked to end",
+    return left ? ipcl_error_set(error,
+                                 "%u engine%s not left the controller, which was asked to "
+                                 "end",
                                  left, left == 1 ? " has" : "s have")
                 : 0;
 }
@@ -128,7 +130,7 @@ int hub_tell_engines(struct registry *registry, const char *path, const json_t *
     }
     hub_watch_free(watch);
     if (!found)
-        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+        return ipcl_error_set(error, "no controller answers at the address in %s", path);
     return answers == count ? 0
                             : ipcl_error_set(error, "%zu of %zu engines have not answered",
                                              count - answers, count);
@@ -144,7 +146,7 @@ int hub_end_idle(struct registry *registry, const char *path, json_t *engines, s
         return -1;
     if (!ask_list(watch, timeout_ms)) {
         hub_watch_free(watch);
-        return ipcl_error_set(error, "no hub answers at the address in %s", path);
+        return ipcl_error_set(error, "no controller answers at the address in %s", path);
     }
     json_array_foreach (engines, i, engine) {
         const char *uuid = json_string_value(json_object_get(engine, "uuid"));
@@ -204,7 +206,7 @@ json_t *hub_trace(struct registry *registry, const char *path, bool on, int time
     json_t *uuid;
     const char *id;
     if (watch && !ask_list(watch, timeout_ms)) {
-        ipcl_error_set(error, "no hub answers at the address in %s", path);
+        ipcl_error_set(error, "no controller answers at the address in %s", path);
         hub_watch_free(watch);
         watch = NULL;
     }
@@ -281,7 +283,7 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
     if (!watch)
         return NULL;
     if (!ask_list(watch, timeout_ms)) {
-        ipcl_error_set(error, "no hub answers at the address in %s", path);
+        ipcl_error_set(error, "no controller answers at the address in %s", path);
         hub_watch_free(watch);
         return NULL;
     }
@@ -336,8 +338,8 @@ int hub_stats(struct registry *registry, const char *path, int interval_ms,
     } while (again);
     if (watch || told)
         ipcl_error_set(error,
-                       "no hub says what it has counted at the address in %s: it has ended, or is "
-                       "one that does not count",
+                       "no hub at the address in %s answers with its counts: the controller has "
+                       "ended, or is a version that does not count",
                        path);
     if (watch)
         hub_watch_free(watch);
