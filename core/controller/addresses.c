@@ -16,7 +16,8 @@ static int add_ports(struct port_pool *pool, const char *name, const char *text,
     return numbers_add(&pool->ports, text, 1, 65535) == 0
                ? 0
                : ipcl_error_set(error,
-                                "IPController.%s: '%s' is no port and no range such as 10101-10120",
+                                "IPController.%s: '%s' is neither a port nor a range such as "
+                                "10101-10120",
                                 name, text);
 }
 
@@ -42,8 +43,10 @@ static int read_pair(const struct settings *settings, const char *name,
         return 0;
     if (count != 2)
         return ipcl_error_set(
-            error, "IPController.%s has two ports, for clients and for engines; better is %s", name,
-            "IPController.ports, for all");
+            error,
+            "IPController.%s needs two ports, one for clients and one for engines; better "
+            "use %s",
+            name, "IPController.ports, for all");
     return add_ports(&controller->client_pool, name, ports[0], error) ||
                    add_ports(&controller->engine_pool, name, ports[1], error)
                ? -1
@@ -117,7 +120,8 @@ int addresses_read(const struct settings *settings, const struct profile *profil
     if (strcmp(for_clients, for_engines))
         return ipcl_error_set(
             error,
-            "clients and engines have one transport, not %s and %s: set IPController.transport",
+            "clients and engines must have the same transport, not %s and %s: set "
+            "IPController.transport",
             for_clients, for_engines);
     if (set_interface(controller->clients.interface, for_clients,
                       address_of(settings, "client_ip", "clients_elsewhere"), settings, profile,
@@ -143,9 +147,9 @@ int addresses_check(const struct settings *settings, const struct controller *co
         if (!connection_stays_here(sides[i]))
             return ipcl_error_set(
                 error,
-                "listening on %s without encryption (IPController.enable_curve) lets whoever is on "
-                "the network read what is sent, change what is not signed, and so run code as you: "
-                "leave out IPController.enable_curve=false, or say that this is meant with "
+                "listening on %s without encryption (IPController.enable_curve) lets whoever is "
+                "on the network read messages, change what is not signed, and run code as you: "
+                "leave out IPController.enable_curve=false, or confirm it with "
                 "IPController.allow_unencrypted=true",
                 sides[i]->interface);
     return 0;

@@ -25,7 +25,10 @@ static int name_file(const struct profile *profile, const char *cluster_id,
         return connection_path(profile->dir, cluster_id, role, path, error);
     if (strchr(given, '/'))
         return ipcl_error_set(
-            error, "'%s' is no name of a connection file: it lies in the security folder", given);
+            error,
+            "'%s' cannot be the name of a connection file: the file is in the security "
+            "folder, so give a name without a folder",
+            given);
     return path_format(path, error, "%s/%s", profile->security, given);
 }
 

@@ -38,8 +38,8 @@ static uint64_t counter_before(const char *path)
     char *text = path_read_file(path, COUNTER_FILE_BYTES_MAX, &size, &error);
     uint64_t counter = text ? strtoull(text, NULL, 10) : 0;
     if (!counter)
-        log_warn("where the counters of the previous controller began cannot be read from %s: %s",
-                 path, text ? "it is no number" : error.text);
+        log_warn("the first counter of the previous controller cannot be read from %s: %s", path,
+                 text ? "it is not a number" : error.text);
     free(text);
     return counter < UINT64_MAX / 2 ? counter : 0;
 }
@@ -54,8 +54,8 @@ static uint64_t begin_counters(const char *path)
     char text[32];
     int size = snprintf(text, sizeof(text), "%" PRIu64 "\n", counter);
     if (path_write_file(path, text, (size_t)size, 0600, &error))
-        log_warn("where this controller's counters begin is not kept, so the next one's clock must "
-                 "not be behind: %s",
+        log_warn("this controller's first counter is not saved, so the clock of the next "
+                 "controller must not be behind: %s",
                  error.text);
     return counter;
 }

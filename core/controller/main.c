@@ -94,8 +94,7 @@ static int configure(struct ipcontroller *program, int argc, char **argv, struct
     }
     int count = settings_parse(program->settings, argc, argv, words, error);
     if (count > 0)
-        ipcl_error_set(error,
-                       "'%s' is not understood: ipcontroller takes options only (see --help)",
+        ipcl_error_set(error, "'%s' is not an option: ipcontroller takes only options (see --help)",
                        words[0]);
     free(words);
     if (count)

@@ -26,24 +26,22 @@ static const struct ipcl_option controller_options[] = {
      "default, engines and clients on other hosts "
      "can connect only through SSH tunnels."},
     {"location", IPCL_STRING, "", "location", NULL,
-     "The name or address under which other hosts reach this one. Where this is not set it is the "
-     "host's name, and with --ip=* also each of its addresses: the first that answers is taken."},
-    {"regport", IPCL_INT, "0", "port", NULL,
-     "The port for registration of engines. 0: one that is free."},
+     "The name or address by which other hosts reach this one. Default: the host's name, and "
+     "with --ip=* also each of its addresses; engines and clients use the first that answers."},
+    {"regport", IPCL_INT, "0", "port", NULL, "The port where engines register. 0: a free port."},
     {"engine_ip", IPCL_STRING, "", NULL, NULL,
-     "The address to listen on for engines, where it is another than that for clients."},
+     "The address to listen on for engines, if it differs from the address for clients."},
     {"client_ip", IPCL_STRING, "", NULL, NULL, "The same for clients."},
     {"engines_elsewhere", IPCL_BOOL, "false", NULL, NULL,
-     "Engines are on other hosts: where no address is set, listen for engines on all addresses of "
-     "this host. ipcluster sets this where a batch system starts the engines."},
+     "Engines are on other hosts: if no address is set, listen for engines on all addresses of "
+     "this host. ipcluster sets this if a batch system starts the engines."},
     {"clients_elsewhere", IPCL_BOOL, "false", NULL, NULL,
-     "The same for clients, where a batch system starts the controller."},
+     "The same for clients; ipcluster sets this if a batch system starts the controller."},
     {"ports", IPCL_LIST, "", "ports", NULL,
-     "Ports to listen on, one by one: numbers and ranges such as 10101-10120. Where they run out, "
-     "or this is not set, free ports are taken. "
-     "The controller needs 15."},
+     "Ports to listen on: numbers and ranges such as 10101-10120. If there are too few, or none "
+     "are given, free ports are used. The controller needs 15."},
     {"engine_ports", IPCL_LIST, "", NULL, NULL,
-     "Ports for engines to connect to, taken before those of `ports`."},
+     "Ports for engines to connect to, used before `ports`."},
     {"client_ports", IPCL_LIST, "", NULL, NULL, "The same for clients."},
     {"hb", IPCL_LIST, "", NULL, NULL, "Two ports for heartbeats, as engine_ports."},
     {"mux", IPCL_LIST, "", NULL, NULL,
@@ -53,107 +51,110 @@ static const struct ipcl_option controller_options[] = {
     {"iopub", IPCL_LIST, "", NULL, NULL, "The same."},
     {"notifier_port", IPCL_INT, "0", NULL, NULL, "A port for clients, as client_ports."},
     {"transport", IPCL_STRING, "tcp", "transport", NULL,
-     "tcp, or ipc for sockets in the profile's security folder, which reach this host only."},
+     "tcp, or ipc for sockets in the profile's security folder, which only this host can reach."},
     {"engine_transport", IPCL_STRING, "", NULL, NULL, "The same as transport."},
     {"client_transport", IPCL_STRING, "", NULL, NULL, "The same as transport."},
     {"enable_curve", IPCL_BOOL, "true", NULL, NULL,
-     "Encrypt and authenticate TCP connections with CurveZMQ. Not used with ipc unless it is set "
-     "explicitly."},
+     "Encrypt and authenticate TCP connections with CurveZMQ. With ipc it is used only if it is "
+     "set explicitly."},
     {"allow_unencrypted", IPCL_BOOL, "false", NULL, NULL,
-     "Listen on other addresses than loopback also where enable_curve is false: whoever is on that "
-     "network can read what is sent and change it, and so run code."},
+     "Listen on other addresses than loopback even if enable_curve is false. Whoever is on that "
+     "network can then read and change messages, and run code."},
     {"curve_publickey", IPCL_STRING, "", NULL, NULL,
-     "The controller's public key for CurveZMQ, for clients. Where keys are not set, new ones are "
-     "made; so is that for engines, always."},
-    {"curve_secretkey", IPCL_STRING, "", NULL, NULL, "The secret key that belongs to it."},
+     "The controller's public key for CurveZMQ, for clients. If keys are not set, new ones are "
+     "made; the key for engines is always new."},
+    {"curve_secretkey", IPCL_STRING, "", NULL, NULL,
+     "The secret key that belongs to the public "
+     "key."},
     {"core_dumps", IPCL_BOOL, "false", NULL, NULL,
-     "Let the system write a core file where the controller crashes, as ulimit -c says. It has what "
-     "is made of keys: keep it as you keep them."},
+     "Let the system write a core file if the controller crashes, as ulimit -c says. The file "
+     "holds data made from keys: protect it like the keys."},
     {"client_json_file", IPCL_STRING, "", NULL, NULL,
-     "The name of the clients' connection file in the security folder. Where this is not set it is "
+     "The name of the clients' connection file in the security folder. Default: "
      "ipcontroller[-CLUSTER_ID]-client.json."},
     {"engine_json_file", IPCL_STRING, "", NULL, NULL,
-     "The name of the engines' connection file. Where this is not set it is "
-     "ipcontroller[-CLUSTER_ID]-engine.json."},
+     "The name of the engines' connection file. Default: ipcontroller[-CLUSTER_ID]-engine.json."},
     {"reuse_files", IPCL_BOOL, "false", NULL, NULL,
-     "Take ports and keys from the connection files that are there, and leave the files when the "
-     "controller ends: the engines and clients of the previous controller connect to this one."},
+     "Take ports and keys from the existing connection files, and leave the files when the "
+     "controller ends. Then the engines and clients of the previous controller connect to this "
+     "one."},
     {"restore_engines", IPCL_BOOL, "false", NULL, NULL,
-     "Take over the engines of the previous controller whose hearts still beat, also engines that "
-     "do not register again by themselves, as ipyparallel's do not. Implies "
-     "reuse_files."},
+     "Take over the engines of the previous controller whose hearts still beat, also engines "
+     "that do not register again by themselves, such as ipyparallel's. Implies reuse_files."},
     {"ssh_server", IPCL_STRING, "", "ssh", NULL,
      "[user@]host[:port] through which clients reach the controller; it is written to their "
      "connection file."},
     {"engine_ssh_server", IPCL_STRING, "", "enginessh", NULL, "The same for engines."},
     {"db_class", IPCL_STRING, "nodb", NULL, NULL,
-     "Where records of requests and their results are kept: nodb for nowhere, dictdb for the newest "
-     "in memory (see DictDB in `ipcluster plugins memory`), sqlitedb for a file that outlives the "
-     "controller (see SQLiteDB in `ipcluster plugins sqlite`), or the name of a plugin."},
+     "The store for records of requests and their results. nodb: no records. dictdb: the newest, "
+     "in memory (see DictDB in `ipcluster plugins memory`). sqlitedb: a file, which the next "
+     "controller can use (see SQLiteDB in `ipcluster plugins sqlite`). Or the name of a plugin."},
     {"records_backlog", IPCL_INT, "268435456", NULL, NULL,
-     "How many bytes of requests and results may wait for a store that is slow. Beyond that they are "
-     "not recorded, which is counted and logged; tasks never wait."},
+     "How many bytes of requests and results may wait for a slow store. Beyond that they are not "
+     "recorded; the controller counts and logs this. Tasks never wait for the store."},
     {"unread_backlog", IPCL_INT, "0", NULL, NULL,
-     "How many bytes may wait, in each thread of the controller, for clients that do not read their "
-     "replies, and as many for engines that do not read their requests, such as stopped ones. "
-     "Beyond that results are replaced by errors, requests are answered with errors, and output is "
-     "dropped, which is counted and logged; a peer that has little waiting is not concerned. 0: half of "
-     "this host's memory."},
+     "How many bytes may wait, in each thread of the controller, for clients that do not read "
+     "their replies, and as many for engines that do not read their requests, such as stopped "
+     "engines. Beyond that, errors replace results, requests are answered with errors, and "
+     "output is dropped; the controller counts and logs this. It does not affect peers for whom "
+     "little waits. 0: half of this host's memory."},
     {"registration_timeout", IPCL_INT, "0", NULL, NULL,
-     "Seconds in which the heart of an engine that registers has to begin to beat, and a twentieth "
-     "of a second more for each other engine that registers at the same time. 0: 30, or 10 "
-     "heartbeats where that is longer."},
+     "Seconds until the first heartbeat of a new engine has to come, and a twentieth of a second "
+     "more for each other engine that registers at the same time. 0: 30 seconds, or 10 "
+     "heartbeats if that is longer."},
     {"metrics", IPCL_STRING, "", "metrics", NULL,
-     "Offer what the controller counts to Prometheus, as OpenMetrics text at "
-     "http://ADDRESS:PORT/metrics. [ADDRESS:]PORT: without an address, of IPv4 and this host, or * "
-     "for all, only this host reaches it; whoever reaches it can read it. Port 0: one that is "
-     "free, which the log and ipcluster stats tell. Not set: it is not offered."},
-    {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile where it is not there."},
+     "[ADDRESS:]PORT. Offer the controller's counts to Prometheus, as OpenMetrics text at "
+     "http://ADDRESS:PORT/metrics. ADDRESS is an IPv4 address of this host, or * for all; "
+     "without it only this host can connect. Whoever can connect can read the counts. Port 0: a "
+     "free port, which the log and ipcluster stats show. Default: they are not offered."},
+    {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile if it does not exist."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
-     "The largest part of a message (a buffer of data, mostly) to accept, in bytes. A request or "
-     "result with a larger one is answered with an error. 0: a quarter of "
-     "the memory that there is; without encryption on TCP, where everybody can send, 64 MiB."},
+     "The largest part of a message (usually a buffer of data) to accept, in bytes. A request or "
+     "result with a larger part is answered with an error. 0: a quarter of this host's memory; "
+     "but 64 MiB on TCP without encryption, where everybody can send."},
 };
 static const struct ipcl_option heart_options[] = {
     {"period", IPCL_INT, "3000", "ping", NULL, "Milliseconds between heartbeats."},
     {"max_heartmonitor_misses", IPCL_INT, "10", NULL, NULL,
-     "Heartbeats that an engine may miss in a row before it counts as dead. Where its connection "
-     "ends it counts as dead after a second."},
+     "How many heartbeats an engine may miss in a row before it counts as dead. If its "
+     "connection ends, it counts as dead after a second."},
 };
 /* Of the table in balancer/schemes.c: see options_add(). */
 static char scheme_names[256], scheme_help[2048];
 
 static const struct ipcl_option task_options[] = {
     {"hwm", IPCL_INT, "1", "hwm", NULL,
-     "How many tasks an engine may have at a time. With 1, a task waits for the first engine that "
-     "is free, which is best for tasks of uneven length. "
-     "With 2 or more an engine has its next task at hand, which is best for many tasks of less "
-     "than a millisecond. 0: no limit."},
+     "How many tasks an engine may have at a time. With 1, a task waits for the first free "
+     "engine; this is best for tasks of uneven length. With 2 or more, an engine already has its "
+     "next task when it ends one; this is best for many tasks of less than a millisecond. 0: no "
+     "limit."},
     {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL, scheme_help},
     {"deaths_max", IPCL_INT, "3", NULL, NULL,
-     "How many engines may die while they run the same task. Then the task fails, and is not tried "
-     "again, whatever retries it has left. 0: any number."},
+     "How many engines may die while they run the same task. Then the task fails and is not "
+     "tried again, even if it has retries left. 0: any number."},
     {"client_grace", IPCL_INT, "60", NULL, NULL,
-     "Seconds that a client may be out of reach before what it has waiting is dropped, where it "
-     "asked for that (Client(keep_tasks=False)); up to a quarter more pass until it is noticed."},
+     "Seconds that a client may be out of reach before its waiting requests are dropped, if it "
+     "asked for that (Client(keep_tasks=False)). It may take up to a quarter longer until the "
+     "controller notices."},
     {"finished_max", IPCL_INT, "1000000", NULL, NULL,
-     "How many finished tasks are remembered, the newest, for tasks that depend on them; a task "
-     "that depends on an older one is refused. Each needs 20 bytes of memory, taken as they "
-     "come."},
+     "How many of the newest finished tasks are remembered, for tasks that depend on them. A "
+     "task that depends on an older one is refused. Each takes 20 bytes of memory when it "
+     "finishes."},
 };
 static const struct ipcl_option session_options[] = {
     {"key", IPCL_STRING, RANDOM_KEY, NULL, NULL,
-     "The key that signs messages of clients; " RANDOM_KEY " for a new one that nobody knows, as "
-     "engines always have. Where it is empty, no messages are signed."},
+     "The key that signs messages of clients; " RANDOM_KEY " for a new secret one; the key for "
+     "engines is always new. If it is "
+     "empty, no messages are signed."},
     {"keyfile", IPCL_STRING, "", "keyfile", NULL,
-     "A file that holds the key, which only you can read."},
+     "A file that holds the key. Only you may be able to read it."},
     {"signature_scheme", IPCL_STRING, "hmac-sha256", NULL, NULL,
      "How messages are signed: hmac- and a digest of OpenSSL's."},
     {"packer", IPCL_STRING, "json", NULL, NULL,
-     "How parts of messages are packed: json or msgpack, also as Python spells it "
-     "(msgpack.packb)."},
+     "How parts of messages are packed: json or msgpack, or Python's name for it (msgpack.packb)."},
     {"unpacker", IPCL_STRING, "", NULL, NULL,
-     "How they are unpacked. It follows packer; another serializer's name is an error."},
+     "How parts of messages are unpacked. It must name the same serializer as packer; default: "
+     "that one."},
 };
 /* What is for ipyparallel's controller alone. */
 static const struct ipcl_option accepted_options[] = {
@@ -168,7 +169,7 @@ static const struct ipcl_option accepted_heart_options[] = {
     {"debug", IPCL_IGNORED, "", NULL, NULL, "--log-level=DEBUG logs what can be logged"},
 };
 static const struct ipcl_option no_store_options[] = {
-    {"*", IPCL_IGNORED, "", NULL, NULL, "IPController.db_class does not choose this store"},
+    {"*", IPCL_IGNORED, "", NULL, NULL, "IPController.db_class does not name this store"},
 };
 static const struct ipcl_option no_mongo_options[] = {
     {"*", IPCL_IGNORED, "", NULL, NULL, "there is no store in MongoDB"},
@@ -202,14 +203,13 @@ static const struct settings_flag flags[] = {
     {"dictdb", "IPController", "db_class", "dictdb",
      "Keep records of the newest requests in memory."},
     {"sqlitedb", "IPController", "db_class", "sqlitedb",
-     "Keep records in an SQLite file in the profile's folder, also from one controller to the "
-     "next."},
+     "Keep records in an SQLite file in the profile's folder; the next controller can use them."},
     {"mongodb", "IPController", "db_class", "mongodb", "Out of scope: use --sqlitedb."},
-    {"reuse", "IPController", "reuse_files", "true", "Use the connection files that are there."},
+    {"reuse", "IPController", "reuse_files", "true", "Use the existing connection files."},
     {"restore", "IPController", "restore_engines", "true",
-     "Use the connection files and take over the engines of the previous controller."},
+     "Use the existing connection files, and take over the engines of the previous controller."},
     {"usethreads", "IPController", "use_threads", "true",
-     "Accepted, and without effect: there are always threads."},
+     "Accepted, without effect: the schedulers are always threads."},
     {"secure", "Session", "key", RANDOM_KEY, "Sign messages with a new key (the default)."},
     {"secure", "Session", "keyfile", "", NULL},
     {"no-secure", "Session", "key", "", "Do not sign messages."},
@@ -242,10 +242,9 @@ const struct settings_program options_program = {
     .name = "ipcontroller",
     .usage = "ipcontroller [options]",
     .description =
-        "Starts the controller of a cluster. It writes a connection file for engines and one for "
-        "clients into the profile's security folder "
-        "as soon as it listens, and removes them when it ends. SIGINT, SIGTERM and SIGHUP "
-        "end it.",
+        "Starts the controller of a cluster. As soon as it listens, it writes a connection file "
+        "for engines and one for clients into the profile's security folder. It removes them "
+        "when it ends. SIGINT, SIGTERM and SIGHUP end it.",
     .examples = "  ipcontroller                                on this host only\n"
                 "  ipcontroller --ip=0.0.0.0                   for engines on other hosts\n"
                 "  ipcontroller --profile=mpi --cluster-id=b   a second cluster of a profile\n",
@@ -272,7 +271,8 @@ static void name_schemes(void)
 {
     const struct balancer_scheme *scheme;
     *scheme_names = *scheme_help = '\0';
-    append(scheme_help, sizeof(scheme_help), "How an engine is chosen for a task.", "");
+    append(scheme_help, sizeof(scheme_help), "How the controller chooses an engine for a task.",
+           "");
     for (size_t i = 0; (scheme = balancer_scheme_at(i)); i++) {
         append(scheme_names, sizeof(scheme_names), i ? "," : "", scheme->name);
         append(scheme_help, sizeof(scheme_help), i ? "; " : " ", scheme->name);
@@ -366,10 +366,14 @@ static int read_limits(const struct settings *settings, struct controller *contr
     if (controller->frame_bytes_max < 0)
         return ipcl_error_set(
             error,
-            "IPController.frame_bytes_max is a number of bytes, or 0 for what there is memory for");
+            "IPController.frame_bytes_max is a number of bytes, or 0 for a limit by this host's "
+            "memory");
     controller->scheme = balancer_scheme_of(scheme);
     if (!controller->scheme)
-        return ipcl_error_set(error, "there is no scheme '%s'", scheme);
+        return ipcl_error_set(error,
+                              "there is no scheme '%s' (ipcontroller --help-all lists "
+                              "them)",
+                              scheme);
     snprintf(controller->clients.task_scheme, sizeof(controller->clients.task_scheme), "%s",
              scheme);
     return 0;
@@ -401,7 +405,7 @@ static int read_keyfile(const char *file, char *key, size_t bytes, struct ipcl_e
     int status =
         size > first && strlen(text) >= size
             ? 0
-            : ipcl_error_set(error, "%s holds no key: it should be one line of text", path);
+            : ipcl_error_set(error, "%s does not hold a key: it should be one line of text", path);
     if (!status) {
         memcpy(key, text + first, size - first);
         key[size - first] = '\0';
@@ -439,8 +443,8 @@ static int read_curve(const struct settings *settings, struct controller *contro
         return 0;
     if (strlen(secret) != CURVE_KEY_BYTES - 1 || zmq_curve_public(curve->public_key, secret))
         return ipcl_error_set(error,
-                              "IPController.curve_secretkey is no key: it has %d characters, as "
-                              "zmq_curve_keypair() makes them",
+                              "IPController.curve_secretkey is not a key: a key has %d "
+                              "characters, as zmq_curve_keypair() makes them",
                               CURVE_KEY_BYTES - 1);
     memcpy(curve->secret_key, secret, CURVE_KEY_BYTES);
     if (*public && strcmp(public, curve->public_key))

@@ -35,9 +35,8 @@ static int conflict(const struct old *old, const char *what, const char *setting
 {
     return ipcl_error_set(
         error,
-        "%s is to be reused and has %s, which is not what %s asks for: leave that "
-        "setting out, or remove both connection files, so that engines and clients "
-        "connect anew",
+        "%s is to be reused, but it has %s, which contradicts %s: leave out that setting, or "
+        "remove both connection files; then engines and clients have to connect again",
         old->path, what, setting);
 }
 
@@ -191,12 +190,12 @@ static int read_secrets(const struct files *files, const struct old olds[CONNECT
                 !strcmp(curve->public_key, olds[role].connection.curve_serverkey);
     }
     secret_free(text);
-    return valid
-               ? 0
-               : ipcl_error_set(error,
-                                "%s and %s cannot be reused: their secret keys in %s are missing, "
-                                "damaged, or others'; remove both connection files",
-                                files->clients, files->engines, files->secret);
+    return valid ? 0
+                 : ipcl_error_set(error,
+                                  "%s and %s cannot be reused: their secret keys in %s are "
+                                  "missing, damaged, or belong to others; remove both connection "
+                                  "files",
+                                  files->clients, files->engines, files->secret);
 }
 
 int reuse_take(const struct files *files, const struct settings *settings,
@@ -228,13 +227,13 @@ int reuse_take(const struct files *files, const struct settings *settings,
     }
     if (!*clients->key != !*engines->key || strcmp(clients->pack, engines->pack) ||
         !*clients->curve_serverkey != !*engines->curve_serverkey)
-        return ipcl_error_set(error, "%s and %s do not belong together: remove them",
+        return ipcl_error_set(error, "%s and %s do not belong together: remove both",
                               files->clients, files->engines);
     if (clients->registration == engines->registration)
         return ipcl_error_set(
             error,
-            "%s and %s are of an earlier version, in which engines and clients had "
-            "one key: remove them",
+            "%s and %s are from an earlier version, in which engines and clients had the same "
+            "key: remove both",
             files->clients, files->engines);
     for (int role = 0; role < CONNECTION_ROLES; role++)
         if (reuse_check(olds, role, settings, &controller->pool, error))

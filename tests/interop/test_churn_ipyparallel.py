@@ -139,7 +139,7 @@ def test_whoever_waits_for_a_result_of_their_engine_that_is_too_large_to_be_read
     for view in rc[0], rc.load_balanced_view():
         lost, behind = view.apply_async(bytearray, 80 << 20), view.apply_async(os.getpid)
         with pytest.raises(
-            ipp.RemoteError, match="answer was lost: a part of it has 838.* bytes, and the controller reads up to"
+            ipp.RemoteError, match="answer was lost: a part of it has 838.* bytes, but the controller reads up to"
         ):
             lost.get(timeout=LONG)
         assert behind.get(timeout=LONG) == view.apply_async(os.getpid).get(timeout=LONG)

@@ -221,7 +221,7 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
     cluster.start_controller("--reuse", *OPEN)
     settle_anew(client)
     tap.inject(requests(tap.to_controller, "execute_request")[0], to_controller=True)
-    with pytest.raises(ConnectionError, match="made for the previous controller, and has not run: submit it again"):
+    with pytest.raises(ConnectionError, match="made for the previous controller and has not run: submit it again"):
         late.get(timeout=LONG)
     settle(client)
     assert count_lines(ran) == 0

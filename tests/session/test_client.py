@@ -357,7 +357,7 @@ os.waitpid(pid, 0)
 print(client[0].apply_sync(len, "ab"))
 """
     finished = sandbox.run(PYTHON, "-c", code, cluster.client_file, python=True, check=True)
-    assert "connect anew" in finished.out and finished.out.endswith("2\n")
+    assert "connect again" in finished.out and finished.out.endswith("2\n")
 
 
 def test_ctrl_c_ends_a_blocked_get(cluster, sandbox):

@@ -182,9 +182,7 @@ def test_work_begins_with_the_engines_that_are_there_and_the_others_come_as_they
     )
     assert "The cluster is up with 1 of 2 engines" in started.out
     (log,) = (box.profile_dir() / "log").glob("ipcluster-*.log")
-    wait_until(
-        lambda: "the missing ones may still come" in log.read_text(), what="the log says that one is missing"
-    )
+    wait_until(lambda: "the missing ones may still come" in log.read_text(), what="the log says that one is missing")
     assert [c["engines"] for c in listed(box)] == [1]
     (box.dir / "come").touch()
     wait_until(lambda: "2 of 2 engines have registered" in log.read_text(), what="the second has come")

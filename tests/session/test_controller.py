@@ -90,7 +90,7 @@ def test_ports_of_a_range_in_use_are_passed_over(controller, sandbox):
     finished = sandbox.run(sandbox.programs.ipcontroller, "--cluster-id=x", f"--port={ports[0]}")
     assert finished.status == 1 and "in use" in finished.err
     third = controller(f"--ports={ports[0]}", cluster_id="third")
-    assert "none of the ports that were given (1) is free" in third.process.output
+    assert "none of the given ports (1) is free" in third.process.output
 
 
 def test_log_to_file(sandbox, controller):
@@ -122,8 +122,11 @@ def test_reused_files(controller):
         ("--TaskScheduler.finished_max=-1", "TaskScheduler.finished_max"),
         ("--scheme=best", "one of leastload,"),
         ("--IPController.db_class=nosuchstore", "no store plugin 'nosuchstore'"),
-        ("--mongodb", "out of this controller's scope"),
-        ("--IPController.db_class=ipyparallel.controller.mongodb.MongoDB", "out of this controller's scope"),
+        ("--mongodb", "this controller cannot keep records in MongoDB"),
+        (
+            "--IPController.db_class=ipyparallel.controller.mongodb.MongoDB",
+            "this controller cannot keep records in MongoDB",
+        ),
         ("--IPController.records_backlog=0", "number of bytes"),
         ("--transport=udp", "one of tcp,ipc"),
         ("--ping=0", "HeartMonitor.period"),

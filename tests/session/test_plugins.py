@@ -209,13 +209,13 @@ BAD = {
     "defaultless": (odd(DEFAULT="NULL"), "Odd.times has no default"),
     "taker": (
         odd(CREATE="something", SETTINGS='"OddEngineSetLauncher"', SETTING='"engine_cmd"'),
-        "the setting OddEngineSetLauncher.engine_cmd is there twice",
+        "the setting OddEngineSetLauncher.engine_cmd is defined twice",
     ),
     "usurper": (
         odd(CLASS='"LocalEngineSetLauncher"'),
-        "LocalEngineSetLauncher answers to 'LocalEngineSetLauncher', as LocalEngineSetLauncher of the plugin local",
+        "LocalEngineSetLauncher has the name 'LocalEngineSetLauncher', which LocalEngineSetLauncher of the plugin local",
     ),
-    "alias": (odd(ALIASES='"own,MPI"'), "answers to 'MPI', as MPIEngineSetLauncher of the plugin mpiexec"),
+    "alias": (odd(ALIASES='"own,MPI"'), "has the name 'MPI', which MPIEngineSetLauncher of the plugin mpiexec"),
 }
 
 
@@ -504,10 +504,10 @@ def test_a_new_plugin_builds_passes_its_own_test_and_is_found_where_it_is_instal
 @pytest.mark.parametrize(
     "words, reason",
     [
-        (["batch", "there"], "there is there already: name another with --folder"),
-        (["bach", "mine"], "'bach' is no kind of plugin; the nearest is batch"),
-        (["batch", "my-own"], "'my-own' is no name for a plugin"),
-        (["batch", "../mine"], "'../mine' is no name for a plugin"),
+        (["batch", "there"], "there exists already: name another with --folder"),
+        (["bach", "mine"], "'bach' is not a kind of plugin; the nearest is batch"),
+        (["batch", "my-own"], "'my-own' cannot be a plugin's name"),
+        (["batch", "../mine"], "'../mine' cannot be a plugin's name"),
         (["batch", "mine", "--folder=no/such"], "no/such cannot be made: No such file or directory"),
         (["batch"], "name a kind and a plugin: ipcluster plugins new KIND NAME"),
     ],

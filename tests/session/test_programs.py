@@ -122,7 +122,7 @@ def check(sandbox, program, arguments, sets):
         (["--usethread"], "the nearest known one is --usethreads"),
         (["--config=ipcontroller_config.py"], "ipcluster profile convert"),
         (["--IPController.curve_secretkey=short"], "curve_secretkey"),
-        (["--IPController.client_transport=ipc"], "one transport"),
+        (["--IPController.client_transport=ipc"], "the same transport"),
     ],
 )
 def test_the_controller_refuses_with_a_reason(sandbox, arguments, said):

@@ -321,9 +321,9 @@ def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, nam
         other = Engine(second, pending=[msg_id], **more).open().beat()
         other.answer(route, header, "error")
     if name == "mux":
-        second.process.wait_for_output(f"has sent for request {msg_id}, which is another's, is not recorded")
+        second.process.wait_for_output(f"has sent something for request {msg_id}, which another engine has")
     else:
-        second.process.wait_for_output("it answers no task that its sender has")
+        second.process.wait_for_output("it answers a task that its sender does not have")
     assert record_of(second, msg_id)["engine_uuid"] == engine.uuid and not record_of(second, msg_id)["completed"]
     engine = Engine(second, name=engine.uuid, route=ROUTE, wanted=0, pending=[msg_id]).open().beat()
     engine.answer(route, header)
@@ -481,7 +481,7 @@ def test_what_reused_files_cannot_give_is_an_error_that_names_both(sandbox, cont
     peer.process.stop()
     finished = sandbox.run(sandbox.programs.ipcontroller, "--reuse", now)
     assert (
-        finished.status == 1 and setting in finished.err and ".json is to be reused and has" in finished.err
+        finished.status == 1 and setting in finished.err and ".json is to be reused, but it has" in finished.err
     ), finished
     assert json.loads(peer.client_file.read_text()) == peer.client, "the files are as they were"
 

@@ -130,11 +130,11 @@ REFUSED(needs_a_default_of_its_type, made->options[0].fallback = "soon",
 REFUSED(needs_what_a_bare_alias_means_of_its_type, made->options[0].bare = "now",
         "Made.delay expects a number, not now without a value")
 REFUSED(needs_help_for_each_setting, made->options[0].help = NULL, "Made.delay has no help")
-REFUSED(needs_a_setting_once, made->options[1].name = "delay", "Made.delay is there twice")
+REFUSED(needs_a_setting_once, made->options[1].name = "delay", "Made.delay is defined twice")
 REFUSED(needs_an_alias_once, made->options[0].aliases = "made-name",
         "an alias of the setting Made.name")
 REFUSED(knows_what_is_renamed, made->options[1].type = IPCL_RENAMED,
-        "Made.name is another name of no Class.trait")
+        "Made.name is another name of something that is not a Class.trait")
 
 /* Of a struct of `size` bytes all pointers in the first `needed_size` are needed. */
 static void expect_needs(const char *kind, void *operations, size_t size, size_t needed_size)

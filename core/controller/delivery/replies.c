@@ -68,8 +68,8 @@ static void send_in_place_of_unread(struct replies *replies, struct message *mes
     char text[512];
     zmq_msg_t *client = message_peer(message);
     snprintf(text, sizeof(text),
-             "the result was dropped, as this client did not read those before it: %zu bytes wait "
-             "for it in the controller, whose bound is IPController.unread_backlog",
+             "the result was dropped: this client did not read earlier results, and %zu bytes "
+             "wait for it in the controller (the bound is IPController.unread_backlog)",
              outbox_waiting(&replies->outbox, zmq_msg_data(client), zmq_msg_size(client)));
     refusal_note(&replies->unread, REFUSED_UNREAD,
                  "it is a result, and its client, which is told, does not read "
@@ -117,10 +117,9 @@ static const char *answer_to(const struct replies *replies, enum session_verdict
 {
     *ename = "ConnectionError";
     if (verdict == SESSION_STALE)
-        return "the request was made for the previous controller, and has not run: submit "
-               "it again";
+        return "the request was made for the previous controller and has not run: submit it again";
     if (verdict == SESSION_REPEATED)
-        return "the request has come a second time, or far too late, and does not run";
+        return "the request came a second time, or far too late: it does not run";
     *ename = "ValueError";
     if (verdict == SESSION_MALFORMED && is_named(replies->seal->session, message))
         return "the header of a request has msg_id and msg_type, as texts without escapes";

@@ -174,11 +174,11 @@ static void target_refuse(struct targets *targets, const struct target *target,
     const char *name = routes_of(&targets->routes, target->uuid);
     size_t waiting = outbox_waiting(&targets->outbox, name, strlen(name));
     log_limited(&targets->full, IPCL_LOG_WARN,
-                "requests to %s are refused: it does not read those before, of which %zu bytes "
-                "wait (IPController.unread_backlog)",
+                "requests to %s are refused: it does not read earlier ones, and %zu bytes wait "
+                "for it (IPController.unread_backlog)",
                 target->name, waiting);
     hand_back(targets, target, message,
-              "did not get this request, as it does not read those before it: no more may wait in "
+              "did not get this request: it does not read earlier ones, and no more may wait in "
               "the controller (IPController.unread_backlog)");
 }
 

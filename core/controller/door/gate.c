@@ -76,8 +76,8 @@ int gate_open(size_t descriptors, struct ipcl_error *error)
     gate.peers = calloc(descriptors, sizeof(*gate.peers));
     if (!gate.peers)
         return ipcl_error_set(error,
-                              "out of memory: %zu connections may be (ulimit -n), of which each "
-                              "takes %zu bytes",
+                              "out of memory: up to %zu connections are possible (ulimit -n), "
+                              "and each takes %zu bytes",
                               descriptors, sizeof(*gate.peers));
     gate.count = descriptors;
     return 0;
@@ -154,9 +154,8 @@ static void end_oldest(void)
     unlink_stranger(oldest);
     shutdown((int)(oldest - gate.peers), SHUT_RDWR);
     log_limited(&strangers.too_many, IPCL_LOG_WARN,
-                "full: more than %zu connections have not proved who they are: those that have "
-                "been silent for "
-                "longest are ended",
+                "full: more than %zu connections have not proved who they are; the ones that are "
+                "silent for longest are ended",
                 strangers.max);
 }
 
@@ -293,7 +292,7 @@ static void tell_loss(const struct peer *peer)
     memcpy(loss.name, peer->name.text, sizeof(loss.name));
     snprintf(
         loss.text, sizeof(loss.text),
-        "the answer was lost: a part of it has %llu bytes, and the controller reads up to %llu "
+        "the answer was lost: a part of it has %llu bytes, but the controller reads up to %llu "
         "(IPController.frame_bytes_max): send it in pieces, or start the controller with a "
         "higher limit",
         (unsigned long long)peer->left, (unsigned long long)gate.frame_bytes_max);
@@ -306,20 +305,21 @@ static void gate_refuse(int fd, const struct peer *peer)
     char who[INET6_ADDRSTRLEN], why[192];
     describe_peer(fd, who, sizeof(who));
     if (peer->greeted < GREETING_BYTES)
-        snprintf(why, sizeof(why), "what it sends is not ZMTP 3");
+        snprintf(why, sizeof(why), "it does not speak ZMTP 3");
     else if (peer->misnamed)
         snprintf(why, sizeof(why),
-                 "it takes a name that begins with a zero byte, as those have "
-                 "that are made for whoever has none");
+                 "its name begins with a zero byte, which is reserved for peers without a name");
     else if (peer->left > frame_max(peer))
-        snprintf(why, sizeof(why), "it sends a frame of %llu bytes, and %llu may be%s",
+        snprintf(why, sizeof(why), "it sends a frame of %llu bytes, but at most %llu are allowed%s",
                  (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
                  peer->handshake ? " before it has proved who it is"
                  : peer->subscriber
                      ? " in a subscription"
                      : " (IPController.frame_bytes_max): the request or result is lost");
     else
-        snprintf(why, sizeof(why), "it subscribes to more than %d bytes of topics in %d minutes",
+        snprintf(why, sizeof(why),
+                 "it subscribes to more than %d bytes of topics within %d "
+                 "minutes",
                  GATE_SUBSCRIBER_BYTES_MAX, GATE_SUBSCRIBER_MS / 60000);
     if (peer->losses && !peer->handshake && !peer->subscriber)
         tell_loss(peer);

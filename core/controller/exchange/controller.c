@@ -60,8 +60,7 @@ static int next_port(struct port_pool *pool)
 static void warn_of_random(struct port_pool *pool)
 {
     if (pool->ports.count && !pool->warned)
-        log_warn("none of the ports that were given (%zu) is free: other ports are taken",
-                 pool->ports.count);
+        log_warn("none of the given ports (%zu) is free: other ports are used", pool->ports.count);
     pool->warned = true;
 }
 

@@ -41,7 +41,7 @@ int records_find(struct records *records, const json_t *query, const json_t *key
                  bool (*found)(void *context, const struct ipcl_record *record), void *context,
                  struct ipcl_error *error)
 {
-    services_expect(error, "the store of records does not look for them");
+    services_expect(error, "the store could not search for records");
     return records->store->find(records->controller->records, query, keys, found, context, error);
 }
 

@@ -101,7 +101,7 @@ static int64_t drop_some(struct records *records, const json_t *query, int64_t *
 {
     const struct ipcl_store_operations *store = records->store;
     void *self = records->controller->records;
-    services_expect(error, "the store of records did not forget them");
+    services_expect(error, "the store could not purge the records");
     int64_t dropped = store->drop_some
                           ? store->drop_some(self, query, place, DROPPED_AT_ONCE, error)
                           : store->drop(self, query, error);

@@ -192,8 +192,8 @@ static int add_status(struct records *records, struct records_query *query, json
         return 0;
     query->ename = "KeyError";
     return ipcl_error_set(error,
-                          "there is no record of request %.80s, or none of its result: it is not "
-                          "known, was purged, or made room for newer ones",
+                          "there is no record of request %.80s, or none of its result: it is "
+                          "unknown, was purged, or was dropped for newer records",
                           msg_id);
 }
 

@@ -71,8 +71,8 @@ static void on_item(void *self, struct message *message)
     } else if (item.report.doubtful &&
                records_is_anothers(records, item.report.text, item.engine)) {
         log_limited(&records->trouble, IPCL_LOG_WARN,
-                    "records: what engine %s has sent for request %s, which is another's, is not "
-                    "recorded",
+                    "records: engine %s has sent something for request %s, which another engine "
+                    "has: it is not recorded",
                     item.engine, item.report.text);
     } else if (item.report.kind != REPORT_ASSIGNED || item.report.queue != REPORT_DIRECT ||
                records->hooks->take_back(records, item.report.text, item.engine)) {
@@ -121,7 +121,7 @@ static void records_finish(struct records *records)
     while (!message_recv(&message, records->items, ZMQ_DONTWAIT))
         left++;
     if (left)
-        records_count_lost(records, left, "the store was too slow for the controller's end");
+        records_count_lost(records, left, "the store was too slow when the controller ended");
     message_close(&message);
     records_commit(records, &error);
 }

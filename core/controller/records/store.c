@@ -42,8 +42,9 @@ int store_choose(struct settings *settings, struct registry *registry, struct se
     const char *name = short_class(settings_string(settings, "IPController", "db_class"));
     const char *wanted = name; /* a site's own plugin */
     if (!strcasecmp(name, "mongodb"))
-        return ipcl_error_set(error, "records in MongoDB are out of this controller's scope: use "
-                                     "--sqlitedb, whose records outlive the controller as well");
+        return ipcl_error_set(error, "this controller cannot keep records in MongoDB: use "
+                                     "--sqlitedb, which also keeps records from one controller "
+                                     "to the next");
     for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
         if (!strcasecmp(name, known[i].name))
             wanted = known[i].plugin;
@@ -80,9 +81,8 @@ int store_open(const struct settings *settings, const struct profile *profile,
 {
     struct ipcl_services services;
     if (!controller->store && controller->restarted && path_exists(controller->handouts_file))
-        log_warn(
-            "the previous controller here kept records that outlive it: without them (--sqlitedb) "
-            "its tasks are lost");
+        log_warn("the previous controller kept its records in a file: without --sqlitedb its tasks "
+                 "are lost");
     if (!controller->store)
         return 0;
     services_init(&services, host);

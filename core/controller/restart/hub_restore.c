@@ -28,8 +28,8 @@ static void know_engines(struct hub *hub)
 {
     struct ipcl_error error;
     if (engine_table_names(&hub->table, hub_restart_know, hub, &error))
-        log_warn("hub: what engines of the previous controller answer meanwhile is lost, as their "
-                 "names cannot be read from %s: %s",
+        log_warn("hub: answers from engines of the previous controller may be lost: their names "
+                 "cannot be read from %s: %s",
                  hub->table.path, error.text);
 }
 

@@ -208,7 +208,7 @@ static int tell_outcomes(struct records *records)
     struct ipcl_error error;
     struct message message;
     if (outcomes.list)
-        services_expect(&error, "the store of records does not tell it");
+        services_expect(&error, "the store of records does not say it");
     else
         ipcl_error_set(&error, "out of memory");
     int status =
@@ -218,7 +218,7 @@ static int tell_outcomes(struct records *records)
                                        &outcomes, &error)
             : -1;
     if (status < 0)
-        log_warn("records: it is not known how earlier tasks ended: %s", error.text);
+        log_warn("records: how earlier tasks ended is not known: %s", error.text);
     message_init(&message);
     if (outcomes.count && !message_append(&message, &restored, sizeof(restored)) &&
         !message_append(&message, outcomes.list, outcomes.count * sizeof(*outcomes.list)))

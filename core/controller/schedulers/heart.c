@@ -165,7 +165,7 @@ static void excuse(struct heart_monitor *heart, long long now_ms)
             beat->suspect_ms = later(beat->suspect_ms, late_ms, now_ms);
     }
     log_warn(
-        "heart: this process did not run for %.1f seconds, which are not counted against engines",
+        "heart: this process did not run for %.1f seconds; they do not count as missed heartbeats",
         (double)late_ms / 1000);
 }
 
@@ -218,7 +218,7 @@ static void on_pong(void *self, struct message *message)
     long long sent_ms =
         message_frame_count(message) > PONG_PING ? sent_at(heart, ping, now_ms) : -1;
     if (sent_ms < 0) {
-        refusal_note(&heart->bad_pong, REFUSED_PONG, "it is no answer to a ping");
+        refusal_note(&heart->bad_pong, REFUSED_PONG, "it does not answer a ping");
         return;
     }
     if (!routes_translate(&heart->routes, name))
@@ -227,7 +227,9 @@ static void on_pong(void *self, struct message *message)
     if (!beat || beat->gone)
         return; /* it has been given up, has left, or has not registered */
     if (!is_proven(heart, beat, message)) {
-        refusal_note(&heart->bad_pong, REFUSED_PONG, "it does not prove that it is the engine's");
+        refusal_note(&heart->bad_pong, REFUSED_PONG,
+                     "it does not prove that it is from the "
+                     "engine");
         return;
     }
     if (sent_ms <= beat->alive_ms)
@@ -247,7 +249,7 @@ static void heart_on_subscription(void *self, struct message *message)
     struct heart_monitor *heart = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription))
-        refusal_note(&heart->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
+        refusal_note(&heart->bad_subscription, REFUSED_SUBSCRIPTION, "it is not a subscription");
     else if (subscription.begins)
         ping_soon(heart, clock_ms());
 }

@@ -65,7 +65,7 @@ static void iopub_publish(struct iopub *iopub, struct message *message)
     else if (flight_bytes(iopub->flight) + weight > iopub->unread_max &&
              flight_bytes(iopub->flight))
         refusal_note(&iopub->unread, REFUSED_UNREAD,
-                     "it is large, and a subscriber does not read those before it "
+                     "it is large, and a subscriber does not read earlier ones "
                      "(IPController.unread_backlog)");
     else
         flight_send(iopub->flight, message, weight, iopub->clients);
@@ -138,7 +138,7 @@ static void iopub_from_client(void *self, struct message *message)
     struct iopub *iopub = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription))
-        refusal_note(&iopub->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
+        refusal_note(&iopub->bad_subscription, REFUSED_SUBSCRIPTION, "it is not a subscription");
     else
         message_send(message, iopub->engines);
 }

@@ -94,9 +94,9 @@ static int task_read_metadata(const struct scheduler *scheduler, struct message 
         return 0;
     *ename = "ValueError";
     return ipcl_error_set(why,
-                          "this cluster's task scheme is '%s', which knows no after, follow, "
-                          "targets, retries and timeout: start it with another scheme, such as "
-                          "%s, to use these",
+                          "this cluster's task scheme is '%s', which does not support after, "
+                          "follow, targets, retries and timeout: to use these, start the cluster "
+                          "with another scheme, such as %s",
                           scheduler->scheme->name, balancer_scheme_at(0)->name);
 }
 
@@ -181,7 +181,7 @@ static void explain_refusal(enum submission status, const char *unknown, const c
         ipcl_error_set(
             why,
             "the task depends on %.255s, which the controller does not know: it was never a task "
-            "here, or it finished long ago and is forgotten (TaskScheduler.finished_max says how "
+            "here, or it finished long ago and is forgotten (TaskScheduler.finished_max sets how "
             "many are remembered)",
             unknown);
 }
@@ -318,8 +318,8 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         if (restored && task->sent && renew(scheduler, task, message)) {
             scheduler_fail(
                 scheduler, task, "ValueError",
-                "the task cannot run once more: its metadata cannot be packed anew, as with "
-                "a number beyond 64 bits");
+                "the task cannot run again: its metadata cannot be packed again, perhaps because "
+                "of a number beyond 64 bits");
             return false;
         }
     }
@@ -394,7 +394,7 @@ void scheduler_from_engine(void *self, struct message *message)
     if (!task) {
         if (!scheduler->hooks || !scheduler->hooks->take_reply(scheduler, message))
             refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
-                         "it answers no task that its sender has");
+                         "it answers a task that its sender does not have");
         dispatch(scheduler, NULL, NULL);
         return;
     }
@@ -404,7 +404,7 @@ void scheduler_from_engine(void *self, struct message *message)
         task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
     if (reply.repeats) {
         refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
-                     "it is an earlier attempt's, which was answered");
+                     "it is from an earlier attempt, which was answered");
         return;
     }
     histogram_note(&stats.task_work_seconds, waited_us(task));

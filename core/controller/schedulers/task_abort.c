@@ -70,7 +70,7 @@ static json_t *abort_answer(struct scheduler *scheduler, struct message *message
     if (json_object_size(request.named))
         answer = abort_named_tasks(scheduler, &request);
     else
-        ipcl_error_set(error, "a scheduler aborts the tasks whose msg_ids it is given: give some");
+        ipcl_error_set(error, "an abort request to a scheduler names msg_ids: give at least one");
     abort_request_clear(&request);
     return answer;
 }

@@ -52,8 +52,8 @@ void scheduler_drop(struct scheduler *scheduler, struct task *task)
     task_answer(
         scheduler, task,
         json_pack("{s:s s:s s:s}", "status", "aborted", "ename", "TaskAborted", "evalue",
-                  "the client of this task has gone, and had asked that what it has waiting "
-                  "then is dropped (keep_tasks=False)"),
+                  "the client of this task has gone, and asked to drop its waiting tasks then "
+                  "(keep_tasks=False)"),
         false);
 }
 

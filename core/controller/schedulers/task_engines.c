@@ -58,8 +58,8 @@ void scheduler_settle(struct scheduler *scheduler, struct task *task)
 {
     static const char *const texts[] = {
         [FATE_ALONE] = "all engines that the task may run on have gone",
-        [FATE_IMPOSSIBLE] = "tasks that this one depends on have ended otherwise than it needs",
-        [FATE_APART] = "the tasks that this one follows did not all run at one engine",
+        [FATE_IMPOSSIBLE] = "a task that this one depends on did not end as it requires",
+        [FATE_APART] = "the tasks that this one follows did not all run on one engine",
     };
     if (task->fate == FATE_UNWANTED) {
         scheduler_drop(scheduler, task);

@@ -177,7 +177,7 @@ int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *par
     *ename = "ValueError";
     *evalue = NULL;
     if (reader->serial->find(zmq_msg_data(part), zmq_msg_size(part), members, MEMBERS))
-        *evalue = "the task's metadata is no mapping";
+        *evalue = "the task's metadata is not a mapping";
     else if (!is_empty(reader, &members[RETRIES]) &&
              read_times(reader, &members[RETRIES], &metadata->retries))
         *evalue = "the task's metadata is wrong: retries is a number of times, 0 or more";
