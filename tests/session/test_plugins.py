@@ -504,7 +504,7 @@ def test_a_new_plugin_builds_passes_its_own_test_and_is_found_where_it_is_instal
 @pytest.mark.parametrize(
     "words, reason",
     [
-        (["batch", "there"], "there exists already: name another with --folder"),
+        (["batch", "there"], "there exists already: name another folder with --folder"),
         (["bach", "mine"], "'bach' is not a kind of plugin; the nearest is batch"),
         (["batch", "my-own"], "'my-own' cannot be a plugin's name"),
         (["batch", "../mine"], "'../mine' cannot be a plugin's name"),

@@ -188,7 +188,7 @@ Test(settings_other, a_class_inherits_only_what_there_is)
     static const struct ipcl_option_table table = {"Wrong", wrong, 1};
     add_role();
     cr_assert_eq(settings_add(settings, &table, &error), -1);
-    cr_assert(strstr(error.text, "Wrong.ports is inherited from Batch, which has no such setting"),
+    cr_assert(strstr(error.text, "Wrong.ports is inherited from Batch, which lacks this setting"),
               "%s", error.text);
 }
 
