@@ -151,7 +151,7 @@ static int find_parts(struct message *message, struct held_pool *pool, struct he
     size_t own = message->delimiter + 1;
     for (size_t i = 0; i < message->count; i++) {
         zmq_msg_t *frame = &message->frames[i];
-        bool shareable = i < own || i > own + MESSAGE_HEADER;
+        bool shareable = i != own + MESSAGE_SIGNATURE && i != own + MESSAGE_HEADER;
         parts[i] = shareable ? share(pool, frame) : NULL;
         if (!parts[i] && zmq_msg_size(frame) > HELD_COPIED_BYTES && !(parts[i] = make_part(frame)))
             return -1;

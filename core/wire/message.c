@@ -71,6 +71,20 @@ static int reserve(struct message *message, size_t count)
     return 0;
 }
 
+static bool is_delimiter(zmq_msg_t *frame)
+{
+    return zmq_msg_size(frame) == strlen(MESSAGE_DELIMITER) &&
+           !memcmp(zmq_msg_data(frame), MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER));
+}
+
+void message_find_delimiter(struct message *message)
+{
+    size_t i = 0;
+    while (i < message->count && !is_delimiter(&message->frames[i]))
+        i++;
+    message->delimiter = i;
+}
+
 static void drop_rest(void *socket)
 {
     zmq_msg_t frame;
@@ -83,7 +97,6 @@ static void drop_rest(void *socket)
 int message_recv(struct message *message, void *socket, int flags)
 {
     message_clear(message);
-    bool found = false;
     for (;;) {
         int no_room = message->count == MESSAGE_FRAMES_MAX   ? EMSGSIZE
                       : reserve(message, message->count + 1) ? ENOMEM
@@ -104,17 +117,11 @@ int message_recv(struct message *message, void *socket, int flags)
             return -1;
         }
         TAKE_OVER(frame);
-        if (!found && zmq_msg_size(frame) == strlen(MESSAGE_DELIMITER) &&
-            !memcmp(zmq_msg_data(frame), MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER))) {
-            message->delimiter = message->count;
-            found = true;
-        }
         message->count++;
         if (!zmq_msg_more(frame))
             break;
     }
-    if (!found)
-        message->delimiter = message->count;
+    message_find_delimiter(message);
     return 0;
 }
 
@@ -311,9 +318,13 @@ int message_append_body(struct message *message, struct message *from)
 int message_append_body_as(struct message *message, struct message *from, const void *header,
                            size_t size)
 {
-    if (message_append_delimiter(message) || message_append(message, "", 0) ||
-        message_append(message, header, size) ||
-        append_from(message, from, from->delimiter + 1 + MESSAGE_PARENT))
+    if (message_append_parts(message))
+        return -1;
+    for (enum message_part part = 0; part < MESSAGE_PARTS; part++)
+        if (part != MESSAGE_SIGNATURE && part != MESSAGE_HEADER)
+            zmq_msg_copy(message_part(message, part), message_part(from, part));
+    if (message_set_part(message, MESSAGE_HEADER, header, size) ||
+        append_from(message, from, from->delimiter + 1 + MESSAGE_PARTS))
         return -1;
     message_share_tag(message, from);
     return 0;
@@ -386,12 +397,15 @@ int message_add_identity(struct message *message, const void *data, size_t size)
     return 0;
 }
 
-int message_append_delimiter(struct message *message)
+int message_append_parts(struct message *message)
 {
     size_t index = message->count;
     if (message_append(message, MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER)))
         return -1;
     message->delimiter = index;
+    for (int i = 0; i < MESSAGE_PARTS; i++)
+        if (message_append(message, "", 0))
+            return -1;
     return 0;
 }
 
@@ -409,6 +423,11 @@ int message_replace(zmq_msg_t *frame, const void *data, size_t size)
     zmq_msg_move(frame, &copy);
     zmq_msg_close(&copy);
     return 0;
+}
+
+int message_set_part(struct message *message, enum message_part part, const void *data, size_t size)
+{
+    return message_replace(message_part(message, part), data, size);
 }
 
 void message_swap_identities(struct message *message)

@@ -23,7 +23,8 @@
 
 #define MESSAGE_TAG_BYTES 16
 
-/* The parts. */
+/* The parts, in their order. This is all that says where each is: message_append_parts() lays them
+ * out so, and whoever reads or writes one asks for it by name. Messages travel as they lie here. */
 enum message_part {
     MESSAGE_SIGNATURE,
     MESSAGE_HEADER,
@@ -90,6 +91,11 @@ static inline zmq_msg_t *message_part(struct message *message, enum message_part
 {
     size_t index = message->delimiter + 1 + part;
     return index < message->count ? &message->frames[index] : NULL;
+}
+/* Whether it has all parts. */
+static inline bool message_is_whole(const struct message *message)
+{
+    return message->count > message->delimiter + MESSAGE_PARTS;
 }
 static inline size_t message_buffer_count(const struct message *message)
 {
@@ -178,11 +184,18 @@ int message_append_identities(struct message *message, struct message *from);
 void message_cut_behind(struct message *message, enum message_part last);
 /* Puts a copy of bytes behind the identities, as one more. Returns 0 or -1 (ENOMEM). */
 int message_add_identity(struct message *message, const void *data, size_t size);
-/* Appends the delimiter and notes where it stands. */
-int message_append_delimiter(struct message *message);
+/* Appends the delimiter and all parts, which are empty: message_set_part() fills them. Returns 0 or
+ * -1 (ENOMEM). */
+int message_append_parts(struct message *message);
+/* Finds the delimiter among frames that were appended one by one, as in what message_recv() has
+ * received. */
+void message_find_delimiter(struct message *message);
 /* Puts a copy of bytes in a frame's place, which others may share. Returns 0, or -1 (ENOMEM) with
  * the frame as it was. */
 int message_replace(zmq_msg_t *frame, const void *data, size_t size);
+/* The same of a part, which the message has. */
+int message_set_part(struct message *message, enum message_part part, const void *data,
+                     size_t size);
 /* Exchanges the first two frames: the way back through a ROUTER pair. The message has two. */
 void message_swap_identities(struct message *message);
 

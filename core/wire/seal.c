@@ -79,14 +79,17 @@ static int add_frame(struct poly *poly, zmq_msg_t *frame)
     return add_number(poly, size) || poly_add(poly, zmq_msg_data(frame), size) ? -1 : 0;
 }
 
-/* Tags `count` frames from a part on. Returns 0 or -1. */
-static int tag_frames(struct poly *poly, struct message *message, enum message_part first,
-                      size_t count, unsigned char tag[POLY_TAG_BYTES])
+/* Tags all parts from one on, but for the signature, which the seal is in, and then `buffers`
+ * buffers. Returns 0 or -1. */
+static int tag_frames(struct poly *poly, struct message *message, int first, size_t buffers,
+                      unsigned char tag[POLY_TAG_BYTES])
 {
-    zmq_msg_t *frames = message_part(message, first);
     int failed = poly_begin(poly);
-    for (size_t i = 0; !failed && i < count; i++)
-        failed = add_frame(poly, &frames[i]);
+    for (int part = first; !failed && part < MESSAGE_PARTS; part++)
+        if (part != MESSAGE_SIGNATURE)
+            failed = add_frame(poly, message_part(message, part));
+    for (size_t i = 0; !failed && i < buffers; i++)
+        failed = add_frame(poly, message_buffer(message, i));
     return failed || poly_end(poly, tag) ? -1 : 0;
 }
 
@@ -121,7 +124,7 @@ static int digest_of(const struct seal *seal, struct message *message, const voi
 {
     unsigned char input[INPUT_BYTES_MAX], *at = input;
     bool apart;
-    size_t frames = MESSAGE_PARTS - MESSAGE_HEADER, buffers = covered(seal, message, &apart);
+    size_t buffers = covered(seal, message, &apart);
     if (size > NAME_BYTES_MAX)
         return -1;
     at = put_bytes(at, label, sizeof(label));
@@ -131,8 +134,7 @@ static int digest_of(const struct seal *seal, struct message *message, const voi
     at = put_number(at, counter);
     *at++ = (unsigned char)size;
     at = put_bytes(at, name, size);
-    if (tag_frames(session_poly(seal->session), message, MESSAGE_HEADER,
-                   apart ? frames : frames + buffers, at) ||
+    if (tag_frames(session_poly(seal->session), message, 0, apart ? 0 : buffers, at) ||
         seal_tag_buffers(seal, message))
         return -1;
     at += POLY_TAG_BYTES;
@@ -174,8 +176,8 @@ int seal_sign(struct seal *seal, struct message *message, const void *name, size
     hex_write(digest, bytes, text);
     hex_write(counter, COUNTER_BYTES, text + 2 * bytes);
     hex_write(life, SEAL_LIFE_BYTES, text + 2 * (bytes + COUNTER_BYTES));
-    if (message_replace(message_part(message, MESSAGE_SIGNATURE), text,
-                        2 * (bytes + COUNTER_BYTES + SEAL_LIFE_BYTES)))
+    if (message_set_part(message, MESSAGE_SIGNATURE, text,
+                         2 * (bytes + COUNTER_BYTES + SEAL_LIFE_BYTES)))
         return ipcl_error_set(error, "out of memory");
     return 0;
 }
@@ -305,8 +307,7 @@ static enum session_verdict verify(struct seal *seal, struct message *message, c
     zmq_msg_t *frame = message_part(message, MESSAGE_SIGNATURE);
     size_t bytes = session_digest_bytes(seal->session);
     uint64_t counter = 0;
-    if (!message_part(message, MESSAGE_CONTENT) || !bytes ||
-        zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
+    if (!message_is_whole(message) || !bytes || zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
         bool plain = frame && zmq_msg_size(frame) == 2 * bytes;
         return seal->required && plain ? session_conclude(seal->session, message, SESSION_UNBOUND)
                                        : session_verify(seal->session, message);

@@ -12,8 +12,8 @@
  * - the counter, 8 bytes;
  * - the name under which the peer that is not the controller connects to it, behind its length, a
  *   byte;
- * - a tag (poly.h) over header, parent header, metadata, content and, where the connection is not
- *   encrypted, the buffers, each behind its length, 8 bytes;
+ * - a tag (poly.h) over all parts but the signature, in their order (message.h), and, where the
+ *   connection is not encrypted, the buffers, each behind its length, 8 bytes;
  * - where these are buffers of more than 4096 bytes in all, not these but a tag of their own
  *
  * (numbers are big-endian). The key of the tags is derived from the session's, and one key serves

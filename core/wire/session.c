@@ -13,7 +13,6 @@
 #include "wire/mac.h"
 #include "wire/replay.h"
 
-#define SIGNED_PARTS     4
 #define PROTOCOL_VERSION "5.3" /* the Jupyter messaging document */
 /* A session has a handful of message types; but replies take their types from requests, of which a
  * peer can send any. */
@@ -179,12 +178,15 @@ struct poly *session_poly(struct session *session)
 static int digest_parts(struct session *session, struct message *message,
                         unsigned char digest[MAC_BYTES_MAX])
 {
-    zmq_msg_t *parts = message_part(message, MESSAGE_HEADER);
+    static const enum message_part parts[] = {MESSAGE_HEADER, MESSAGE_PARENT, MESSAGE_METADATA,
+                                              MESSAGE_CONTENT};
     if (mac_begin(session->mac))
         return -1;
-    for (size_t i = 0; i < SIGNED_PARTS; i++)
-        if (mac_add(session->mac, zmq_msg_data(&parts[i]), zmq_msg_size(&parts[i])))
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        zmq_msg_t *part = message_part(message, parts[i]);
+        if (mac_add(session->mac, zmq_msg_data(part), zmq_msg_size(part)))
             return -1;
+    }
     return mac_end(session->mac, digest);
 }
 
@@ -233,7 +235,7 @@ enum session_verdict session_conclude(struct session *session, struct message *m
 enum session_verdict session_verify(struct session *session, struct message *message)
 {
     enum session_verdict verdict = SESSION_ACCEPTED;
-    if (!message_part(message, MESSAGE_CONTENT))
+    if (!message_is_whole(message))
         verdict = SESSION_TRUNCATED;
     else if (session->mac)
         verdict = verify_signature(session, message);
@@ -343,13 +345,15 @@ static struct header_template *find_template(struct session *session, const char
     return template ? template : make_template(session, msg_type, error);
 }
 
-static int append(struct message *message, const char *bytes, size_t size, struct ipcl_error *error)
+static int set_part(struct message *message, enum message_part part, const char *bytes, size_t size,
+                    struct ipcl_error *error)
 {
-    return message_append(message, bytes, size) ? ipcl_error_set(error, "out of memory") : 0;
+    return message_set_part(message, part, bytes, size) ? ipcl_error_set(error, "out of memory")
+                                                        : 0;
 }
 
-static int append_header(struct session *session, struct message *message,
-                         const struct session_parts *parts, char *msg_id, struct ipcl_error *error)
+static int set_header(struct session *session, struct message *message,
+                      const struct session_parts *parts, char *msg_id, struct ipcl_error *error)
 {
     struct header_template *template = find_template(session, parts->msg_type, error);
     if (!template)
@@ -364,21 +368,22 @@ static int append_header(struct session *session, struct message *message,
     memcpy(template->packed + template->date_offset, date, date_length);
     if (msg_id)
         memcpy(msg_id, id, sizeof(id));
-    return append(message, template->packed, template->size, error);
+    return set_part(message, MESSAGE_HEADER, template->packed, template->size, error);
 }
 
-static int append_packed(struct session *session, struct message *message, const json_t *value,
-                         const char *packed, size_t size, struct ipcl_error *error)
+static int set_packed(struct session *session, struct message *message, enum message_part part,
+                      const json_t *value, const char *packed, size_t size,
+                      struct ipcl_error *error)
 {
     if (packed)
-        return append(message, packed, size, error);
+        return set_part(message, part, packed, size, error);
     if (!value)
-        return append(message, session->empty, session->empty_size, error);
+        return set_part(message, part, session->empty, session->empty_size, error);
     services_expect(error, "the serializer could not pack a part of a message");
     char *bytes = session->serial->pack(value, &size, error);
     if (!bytes)
         return -1;
-    int status = append(message, bytes, size, error);
+    int status = set_part(message, part, bytes, size, error);
     free(bytes);
     return status;
 }
@@ -387,14 +392,15 @@ int session_build(struct session *session, struct message *message,
                   const struct session_parts *parts, char msg_id[MESSAGE_ID_LENGTH + 1],
                   struct ipcl_error *error)
 {
-    if (message_append_delimiter(message) || message_append(message, "", 0))
+    if (message_append_parts(message))
         return ipcl_error_set(error, "out of memory");
-    if (append_header(session, message, parts, msg_id, error) ||
-        append_packed(session, message, NULL, parts->parent, parts->parent_size, error) ||
-        append_packed(session, message, parts->metadata, parts->packed_metadata,
-                      parts->packed_metadata_size, error) ||
-        append_packed(session, message, parts->content, parts->packed_content,
-                      parts->packed_content_size, error))
+    if (set_header(session, message, parts, msg_id, error) ||
+        set_packed(session, message, MESSAGE_PARENT, NULL, parts->parent, parts->parent_size,
+                   error) ||
+        set_packed(session, message, MESSAGE_METADATA, parts->metadata, parts->packed_metadata,
+                   parts->packed_metadata_size, error) ||
+        set_packed(session, message, MESSAGE_CONTENT, parts->content, parts->packed_content,
+                   parts->packed_content_size, error))
         return -1;
     return 0;
 }
@@ -407,7 +413,7 @@ int session_sign(struct session *session, struct message *message, struct ipcl_e
     if (size && digest_parts(session, message, digest))
         return ipcl_error_set(error, "OpenSSL cannot sign a message");
     hex_write(digest, size / 2, text);
-    if (message_replace(message_part(message, MESSAGE_SIGNATURE), text, size))
+    if (message_set_part(message, MESSAGE_SIGNATURE, text, size))
         return ipcl_error_set(error, "out of memory");
     return 0;
 }

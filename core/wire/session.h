@@ -89,8 +89,9 @@ struct session_parts {
     const char *packed_content;
     size_t packed_content_size;
 };
-/* Appends the delimiter, an empty signature and four parts to `message`, which may hold identities;
- * buffers are appended afterwards, and then it is to be signed (session_sign(), seal_sign()).
+/* Appends the delimiter and the parts, with an empty signature, to `message`, which may hold
+ * identities; buffers are appended afterwards, and then it is to be signed (session_sign(),
+ * seal_sign()).
  * `msg_id`, where not NULL, receives the identifier. Returns 0 or -1 with `error` set. */
 int session_build(struct session *session, struct message *message,
                   const struct session_parts *parts, char msg_id[MESSAGE_ID_LENGTH + 1],

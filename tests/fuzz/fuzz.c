@@ -96,30 +96,19 @@ char *fuzz_cut_text(struct fuzz_bytes *bytes, uint8_t mark)
     return fuzz_cut(bytes, mark, &part) ? strndup((const char *)part.at, fuzz_size(part)) : NULL;
 }
 
-static bool is_delimiter(struct fuzz_bytes frame)
-{
-    return (fuzz_size(frame) == 1 && *frame.at == 'D') ||
-           (fuzz_size(frame) == strlen(MESSAGE_DELIMITER) &&
-            !memcmp(frame.at, MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER)));
-}
-
 void fuzz_message(struct fuzz_bytes bytes, struct message *message, size_t least)
 {
     struct fuzz_bytes frame;
-    size_t delimiter = SIZE_MAX;
     message_clear(message);
     while (message->count < FRAMES_MAX && fuzz_cut(&bytes, FUZZ_FRAME, &frame)) {
-        bool delimits = is_delimiter(frame);
-        if (delimits && delimiter == SIZE_MAX)
-            delimiter = message->count;
-        if (delimits)
+        if (fuzz_size(frame) == 1 && *frame.at == 'D')
             message_append(message, MESSAGE_DELIMITER, strlen(MESSAGE_DELIMITER));
         else
             message_append(message, frame.at, fuzz_size(frame));
     }
     while (message->count < least)
         message_append(message, "", 0);
-    message->delimiter = delimiter == SIZE_MAX ? message->count : delimiter;
+    message_find_delimiter(message);
 }
 
 unsigned fuzz_life(void)

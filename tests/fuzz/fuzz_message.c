@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     message_init(&message);
     message_init(&copy);
     fuzz_message((struct fuzz_bytes){data + 1, data + size}, &message, 2);
-    bool signs = bits & 2 && message_part(&message, MESSAGE_CONTENT);
+    bool signs = bits & 2 && message_is_whole(&message);
     if (signs)
         sign(writer, &message, bits);
     message_copy(&copy, &message);

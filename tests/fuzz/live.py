@@ -8,7 +8,6 @@ sent, and how many of it, depends on the machine.
 """
 
 import argparse
-import hmac
 import json
 import random
 import re
@@ -22,6 +21,7 @@ import zmq
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS), str(TESTS / "session")]
 
+import framing
 from support import PATIENCE, PYTHON, Cluster, Programs, Sandbox
 
 HONEST = """
@@ -243,9 +243,8 @@ class Connection:
         self.file = json.loads(path.read_text())
         self.context = context
 
-    def sign(self, parts):
-        digest = self.file["signature_scheme"].partition("-")[2]
-        return hmac.new(self.file["key"].encode(), b"".join(parts), digest).hexdigest().encode()
+    def signed(self, frames):
+        return framing.signed(frames, self.file["key"].encode(), self.file["signature_scheme"].partition("-")[2])
 
     def connect(self, kind, name, identity=None):
         socket = self.context.socket(kind)
@@ -320,7 +319,7 @@ class Campaign:
         number, frames = self.request("connection_request", {}, {}, plain=True)
         self.asking["registration"].send_multipart(frames)
         assert self.asking["registration"].poll(30000 * PATIENCE), "the hub does not answer"
-        reply = json.loads(self.asking["registration"].recv_multipart()[5])
+        reply = json.loads(framing.read(self.asking["registration"].recv_multipart()).content)
         del self.open[number]
         return [uuid.encode() for uuid in reply["engines"].values()]
 
@@ -351,13 +350,14 @@ class Campaign:
         """A number and the frames, from the delimiter on, of a request that is to be answered where it can be."""
         odd = self.odd
         header = self.header(msg_type, plain)
-        parts = [json.dumps(part).encode() if plain else odd.part(part) for part in (header, {}, metadata, content)]
+        parts = {"header": header, "parent": {}, "metadata": metadata, "content": content}
+        parts = {name: json.dumps(part).encode() if plain else odd.part(part) for name, part in parts.items()}
         if not plain and odd.chance(0.1):
-            parts[1] = odd.part(odd.value())
+            parts["parent"] = odd.part(odd.value())
         buffers = [] if plain or odd.chance(0.9) else [b"x" * odd.size(2000) for _ in range(odd.size(1000))]
-        if is_answerable(parts[0]):
-            self.open[self.numbers] = (time.monotonic(), [msg_type, *(part[:300] for part in parts)])
-        return self.numbers, [b"<IDS|MSG>", (side or self.clients).sign(parts), *parts, *buffers]
+        if is_answerable(parts["header"]):
+            self.open[self.numbers] = (time.monotonic(), [msg_type, *(part[:300] for part in parts.values())])
+        return self.numbers, (side or self.clients).signed(framing.make(buffers=buffers, **parts))
 
     def metadata(self):
         odd = self.odd
@@ -429,13 +429,14 @@ class Campaign:
             "session": "odd",
         }
         parent = {"msg_id": odd.pick([*self.recent_ids, odd.value()]), "session": "odd", "msg_type": "apply_request"}
-        parts = [
-            odd.part(header),
-            odd.part(parent),
-            odd.part(self.metadata()),
-            odd.part(odd.mapping(status=odd.pick(["ok", odd.value()]))),
-        ]
-        frames = [b"<IDS|MSG>", self.engines.sign(parts), *parts, *[b"x" * odd.size(100) for _ in range(odd.size(5))]]
+        frames = framing.make(
+            header=odd.part(header),
+            parent=odd.part(parent),
+            metadata=odd.part(self.metadata()),
+            content=odd.part(odd.mapping(status=odd.pick(["ok", odd.value()]))),
+            buffers=[b"x" * odd.size(100) for _ in range(odd.size(5))],
+        )
+        frames = self.engines.signed(frames)
         if odd.chance(0.2):
             odd.random.shuffle(frames)
         if odd.chance(0.005):
@@ -466,8 +467,8 @@ class Campaign:
                     frames = socket.recv_multipart(zmq.DONTWAIT)
                 except zmq.Again:
                     break
-                parent = frames[frames.index(b"<IDS|MSG>") + 3 :][:1] if b"<IDS|MSG>" in frames else []
-                number = re.search(rb'"number":\s*"n(\d+)"', b"".join(parent))
+                parent = framing.read(frames).parent if framing.is_message(frames) else b""
+                number = re.search(rb'"number":\s*"n(\d+)"', parent)
                 if number and self.open.pop(int(number.group(1)), None):
                     self.answered += 1
 

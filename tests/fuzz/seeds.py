@@ -12,6 +12,7 @@ from pathlib import Path
 import msgpack
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import framing
 from hub_queries import ROLES
 
 FRAME, MESSAGE = b"\xff\xfe", b"\xff\xfd"
@@ -34,8 +35,15 @@ def message(
     buffers=(),
     signature=b"",
 ):
-    parts = header(msg_id, msg_type), parent or {}, metadata or {}, content or {}
-    return FRAME.join([*identities, b"D", signature, *map(pack, parts), *buffers])
+    parts = {
+        "header": header(msg_id, msg_type),
+        "parent": parent or {},
+        "metadata": metadata or {},
+        "content": content or {},
+    }
+    packed = {name: pack(part) for name, part in parts.items()}
+    frames = framing.make(identities, buffers, signature=signature, **packed)
+    return FRAME.join(b"D" if frame == framing.DELIMITER else frame for frame in frames)
 
 
 def thread(bits, *events):

@@ -1,16 +1,14 @@
 """The controller's peers as sockets in the test's own process, so that a test sees and sends each frame itself: clients and engines."""
 
-import hashlib
-import hmac
 import json
 import uuid
 
 import zmq
 
+import framing
 from engine_peer import LINGER_MS
 from support import PATIENCE, wait_until
 
-DELIMITER = b"<IDS|MSG>"
 # Beside replies.
 FROM_ENGINES = ("registration_request", "unregistration_request", "stream", "display_data")
 ENGINE_PORTS = ("registration", "control", "mux", "task", "iopub", "hb_ping", "hb_pong")
@@ -74,10 +72,6 @@ class Peer:
             self.engines()
         return socket
 
-    def sign(self, parts, file=None):
-        """The signature of a client's message, or with the key of a file."""
-        return hmac.new((file or self.client)["key"].encode(), b"".join(parts), hashlib.sha256).hexdigest().encode()
-
     def message(
         self, msg_type, content=None, metadata=None, parent=None, msg_id=None, buffers=(), session="test", file=None
     ):
@@ -92,22 +86,32 @@ class Peer:
             "date": "2026-01-01T00:00:00.000000Z",
             "version": "5.3",
         }
-        parts = [pack(header), parent or b"{}", pack(metadata or {}), pack({} if content is None else content)]
+        frames = framing.make(
+            header=pack(header),
+            parent=parent or b"{}",
+            metadata=pack(metadata or {}),
+            content=pack({} if content is None else content),
+            buffers=buffers,
+        )
         if not file:
             file = self.engine if msg_type in FROM_ENGINES or msg_type.endswith("_reply") else self.client
-        return [DELIMITER, self.sign(parts, file), *parts, *buffers], msg_id
+        return self.signed(frames, file), msg_id
 
-    def signed(self, frames, file):
-        """The frames of a message, from the delimiter on, with the signature of a file's key: as the controller passes them on."""
-        return [frames[0], self.sign(frames[2:6], file), *frames[2:]]
+    def signed(self, frames, file=None):
+        """A message's frames with the signature of a client, or of a file's key: as the controller passes them on."""
+        return framing.signed(frames, (file or self.client)["key"].encode())
 
     def receive(self, socket, timeout=30):
         """The next message: its identities, and its header, parent header, metadata and content."""
+        message = self.receive_message(socket, timeout)
+        parts = message.header, message.parent, message.metadata, message.content
+        return message.identities, *[json.loads(part) for part in parts]
+
+    def receive_message(self, socket, timeout=30):
+        """The next message with its parts as bytes, and with its buffers."""
         frames = next_frames(socket, timeout=timeout)
-        at = frames.index(DELIMITER)
-        parts = frames[at + 2 : at + 6]
-        assert frames[at + 1] == self.sign(parts, self.roles.get(socket)), "the controller's signature"
-        return frames[:at], *[json.loads(part) for part in parts]
+        assert frames == self.signed(frames, self.roles.get(socket)), "the controller's signature"
+        return framing.read(frames)
 
     def notified(self, notification, msg_type, **content):
         """The next such notification. A new subscriber may be told twice of an engine that has just come."""
@@ -192,8 +196,8 @@ class Engine:
     def take(self):
         """The next request: the identities that go back in front of the reply, header bytes, and frames."""
         frames = next_frames(self.shell, "the engine got no request")
-        at = frames.index(DELIMITER)
-        return frames[:at], frames[at + 2], frames
+        message = framing.read(frames)
+        return message.identities, message.header, frames
 
     def answer(self, route, header, status="ok", buffers=(), **metadata):
         md = {"status": status, "engine": self.uuid, "dependencies_met": True, **metadata}

@@ -1,7 +1,5 @@
 """A controller's side of one engine's sockets, in the test's own process: so that a test sees and sends each frame itself."""
 
-import hashlib
-import hmac
 import json
 import time
 import uuid
@@ -11,10 +9,10 @@ from types import FunctionType
 
 import zmq
 
+import framing
 from ipcluster import canning
 from support import PATIENCE, wait_until
 
-DELIMITER = b"<IDS|MSG>"
 CLIENT = b"test-client"
 # Not 0: libzmq would abort where what it talks to ends just then (its issue 3442).
 LINGER_MS = 100
@@ -24,11 +22,10 @@ class Message:
     """A received message, its parts unpacked."""
 
     def __init__(self, frames):
-        at = frames.index(DELIMITER)
-        self.identities = frames[:at]
-        self.signature = frames[at + 1]
-        self.header, self.parent, self.metadata, self.content = (json.loads(f) for f in frames[at + 2 : at + 6])
-        self.buffers = frames[at + 6 :]
+        message = framing.read(frames)
+        self.identities, self.buffers, self.signature = message.identities, message.buffers, message.signature
+        for part in ("header", "parent", "metadata", "content"):
+            setattr(self, part, json.loads(getattr(message, part)))
         self.type = self.header["msg_type"]
 
     @property
@@ -93,8 +90,8 @@ class Peer:
     def close(self):
         self.context.destroy()
 
-    def sign(self, parts, key=None):
-        return hmac.new(key or self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+    def signed(self, frames, key=None):
+        return framing.signed(frames, key or self.key)
 
     def frames(self, msg_type, content, buffers=(), metadata=None, parent=None, key=None, session=None):
         """A message's frames from the delimiter on, and its identifier. `session`: of another client."""
@@ -108,8 +105,9 @@ class Peer:
             "date": datetime.now(timezone.utc).isoformat(),
             "version": "5.3",
         }
-        parts = [json.dumps(part).encode() for part in (header, parent or {}, metadata or {}, content)]
-        return [DELIMITER, self.sign(parts, key), *parts, *buffers], msg_id
+        parts = {"header": header, "parent": parent or {}, "metadata": metadata or {}, "content": content}
+        packed = {name: json.dumps(part).encode() for name, part in parts.items()}
+        return self.signed(framing.make(buffers=buffers, **packed), key), msg_id
 
     def receive(self, name, timeout=20):
         socket = self.sockets[name]

@@ -10,7 +10,8 @@ import time
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine, next_frames
+import framing
+from controller_peer import Engine
 from support import LONG, typed, wait_for_file, wait_until
 
 
@@ -26,7 +27,7 @@ class Listener(Engine):
     def answer_with(self, request, *buffers, status="ok", **content):
         """Answers what take() gave, as engines do: they copy what the metadata say of the broadcast."""
         route, header, frames = request
-        asked = json.loads(frames[frames.index(DELIMITER) + 4])
+        asked = json.loads(framing.read(frames).metadata)
         metadata = {
             "status": status,
             "engine": self.uuid,
@@ -56,12 +57,9 @@ class Broadcaster:
 
     def receive(self):
         """The next reply's parent msg_id, metadata, content and buffers."""
-        frames = next_frames(self.socket)
-        at = frames.index(DELIMITER)
-        parts = frames[at + 2 : at + 6]
-        assert frames[at + 1] == self.peer.sign(parts), "the controller's signature"
-        _, parent, metadata, content = [json.loads(part) for part in parts]
-        return parent["msg_id"], metadata, content, frames[at + 6 :]
+        message = self.peer.receive_message(self.socket)
+        parent, metadata, content = map(json.loads, (message.parent, message.metadata, message.content))
+        return parent["msg_id"], metadata, content, message.buffers
 
     def hears_nothing_more(self):
         return not self.socket.poll(300)
@@ -85,11 +83,11 @@ def test_every_engine_gets_a_request_of_its_own_and_is_answered_for(listeners):
     sent = client.send(engines, buffers=[b"f", payload])
     for engine in engines:
         _, header, frames = request = engine.take()
-        at = frames.index(DELIMITER)
-        metadata = json.loads(frames[at + 4])
+        message = framing.read(frames)
+        metadata = json.loads(message.metadata)
         assert json.loads(header)["msg_id"] == f"{sent}_{engine.uuid}"
         assert metadata["original_msg_id"] == sent and "targets" not in metadata
-        assert frames[at + 6 :] == [b"f", payload]
+        assert message.buffers == [b"f", payload]
         engine.answer_with(request, engine.uuid.encode())
     replies = [client.receive() for _ in engines]
     assert sorted(reply[0] for reply in replies) == sorted(f"{sent}_{engine.uuid}" for engine in engines)

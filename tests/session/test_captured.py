@@ -8,7 +8,8 @@ import signal
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Peer
+import framing
+from controller_peer import Peer
 from support import LONG, typed, wait_until
 from wire_tap import tapped_file
 
@@ -62,7 +63,7 @@ def requests(messages, msg_type):
     return [
         frames
         for frames in messages
-        if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 2])["msg_type"] == msg_type
+        if framing.is_message(frames) and json.loads(framing.read(frames).header)["msg_type"] == msg_type
     ]
 
 
@@ -107,7 +108,7 @@ def test_a_captured_request_runs_once_wherever_a_client_may_send_it(captured, tm
     ran = tmp_path / "ran"
     client[0].execute(write_line(ran)).get(timeout=LONG)
     [request] = requests(cluster.client_taps["mux"].to_controller, "execute_request")
-    message = request[request.index(DELIMITER) :]
+    message = framing.changed(request, identities=())
     # On the same connection, to the same engine and as a task; then from a stranger, with and without the client's name.
     cluster.client_taps["mux"].inject(request, to_controller=True)
     cluster.client_taps["task"].inject(message, to_controller=True)
@@ -172,12 +173,10 @@ def test_code_that_an_attacker_puts_in_a_captured_message_does_not_run(captured,
     [request] = requests(cluster.taps[0]["mux"].to_peer, "apply_request")
     client[0].apply(run, write_line(ran)).get(timeout=LONG)
     evil = requests(cluster.taps[0]["mux"].to_peer, "apply_request")[-1]
-    buffers = request.index(DELIMITER) + 6
-    cluster.taps[0]["mux"].inject([*request[:buffers], *evil[evil.index(DELIMITER) + 6 :]])
+    cluster.taps[0]["mux"].inject(framing.changed(request, buffers=framing.read(evil).buffers))
     # Also at the controller, where the message has not been before.
     [asked, evil] = requests(cluster.client_taps["mux"].to_controller, "apply_request")
-    buffers = asked.index(DELIMITER) + 6
-    cluster.client_taps["mux"].inject([*asked[:buffers], *evil[evil.index(DELIMITER) + 6 :]], to_controller=True)
+    cluster.client_taps["mux"].inject(framing.changed(asked, buffers=framing.read(evil).buffers), to_controller=True)
     cluster.engines[0].wait_for_output("forged signature on the shell socket dropped")
     wait_for_refusal(cluster.controller, "direct, client side", "forged signature")
     settle(client)
@@ -194,17 +193,14 @@ def test_a_request_that_was_captured_before_a_restart_is_refused_with_an_answer(
     settle_anew(client)
     cluster.client_taps["mux"].inject(request, to_controller=True)
     wait_for_refusal(cluster.controller, "direct, client side", "message for another controller")
-    header = json.loads(request[request.index(DELIMITER) + 2])
+    header = json.loads(framing.read(request).header)
 
     def answers():
-        return [
-            frames
-            for frames in cluster.client_taps["mux"].to_peer
-            if DELIMITER in frames and json.loads(frames[frames.index(DELIMITER) + 3]).get("msg_id") == header["msg_id"]
-        ]
+        replies = [framing.read(frames) for frames in cluster.client_taps["mux"].to_peer if framing.is_message(frames)]
+        return [reply for reply in replies if json.loads(reply.parent).get("msg_id") == header["msg_id"]]
 
     wait_until(lambda: len(answers()) > 1, 20, "the refusal is answered")
-    content = json.loads(answers()[-1][answers()[-1].index(DELIMITER) + 5])
+    content = json.loads(answers()[-1].content)
     assert content["ename"] == "ConnectionError" and "submit it again" in content["evalue"]
     settle(client)
     assert count_lines(ran) == 1

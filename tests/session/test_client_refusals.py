@@ -1,13 +1,12 @@
 """What a client does with messages that are not the controller's: it drops and counts them, and goes on."""
 
-import hashlib
-import hmac
 import json
 import threading
 import uuid
 
 import pytest
 
+import framing
 from engine_peer import LINGER_MS
 from support import LONG, wait_until
 
@@ -18,12 +17,11 @@ PORTS = {"registration": "ROUTER", "control": "ROUTER", "mux": "ROUTER", "task":
          "iopub": "PUB", "notification": "PUB"}  # fmt: skip
 
 
-def parts(msg_type, parent=None, content=None, key=KEY):
-    """The frames of a signed message."""
+def reply(msg_type, parent=None, content=None, key=KEY):
+    """The frames of a signed reply."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": "hub", "date": "2026-01-01T00:00:00Z"}
-    packed = [json.dumps(part).encode() for part in (header, parent or {}, {}, content or {})]
-    signature = hmac.new(key, b"".join(packed), hashlib.sha256).hexdigest().encode()
-    return [b"<IDS|MSG>", signature, *packed]
+    parts = {"header": header, "parent": parent or {}, "metadata": {}, "content": content or {}}
+    return framing.signed(framing.make(**{name: json.dumps(part).encode() for name, part in parts.items()}), key)
 
 
 class Hub:
@@ -45,14 +43,14 @@ class Hub:
         while not self.ending:
             if query.poll(50):
                 client, *frames = query.recv_multipart()
-                header = json.loads(frames[2])
-                for reply in self.replies(header):
-                    query.send_multipart([client, *reply])
+                header = json.loads(framing.read(frames).header)
+                for answer in self.replies(header):
+                    query.send_multipart([client, *answer])
         self.context.destroy(linger=LINGER_MS)
 
     def replies(self, header):
         if header["msg_type"] == "connection_request":
-            return [parts("connection_reply", header, {"status": "ok", "engines": {"0": "engine-0"}})]
+            return [reply("connection_reply", header, {"status": "ok", "engines": {"0": "engine-0"}})]
         return self.answer(header)
 
     def end(self):
@@ -83,20 +81,16 @@ def connect(programs, sandbox):
 
 
 def good(header):
-    return parts("queue_reply", header, {"status": "ok", "0": {"queue": 1}})
-
-
-def cut(frames, count):
-    return frames[:count]
+    return reply("queue_reply", header, {"status": "ok", "0": {"queue": 1}})
 
 
 BAD = {
-    "forged": lambda header: parts("queue_reply", header, {"status": "ok", "0": "forged"}, key=b"another"),
-    "unsigned": lambda header: [b"<IDS|MSG>", b"", *good(header)[2:]],
-    "truncated": lambda header: cut(good(header), 4),
+    "forged": lambda header: reply("queue_reply", header, {"status": "ok", "0": "forged"}, key=b"another"),
+    "unsigned": lambda header: framing.changed(good(header), signature=b""),
+    "truncated": lambda header: framing.truncated(good(header))[-1],
     "without a delimiter": lambda header: good(header)[1:],
     "empty": lambda header: [b""],
-    "a signature of another length": lambda header: [b"<IDS|MSG>", b"ab", *good(header)[2:]],
+    "a signature of another length": lambda header: framing.changed(good(header), signature=b"ab"),
 }
 
 
@@ -109,8 +103,7 @@ def test_a_bad_reply_is_dropped_and_counted(connect, kind):
 
 def test_a_repeated_reply_is_dropped_and_counted(connect):
     def twice(header):
-        reply = good(header)
-        return [reply, reply]
+        return [good(header)] * 2
 
     client = connect(twice)
     assert client.queue_status(0) == {"queue": 1}
@@ -123,7 +116,7 @@ def test_a_reply_to_nothing_is_passed_over(connect):
         lambda header: [
             good({"msg_id": "nobody"}),
             good({**header, "msg_id": header["msg_id"] + "0"}),
-            parts("queue_reply", [1, 2], []),
+            reply("queue_reply", [1, 2], []),
             good(header),
         ]
     )

@@ -11,7 +11,8 @@ import sys
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine, next_frames, submit
+import framing
+from controller_peer import Engine, next_frames, submit
 from engine_peer import LINGER_MS
 from support import PYTHON, TOP, wait_until
 
@@ -26,14 +27,13 @@ def spoiled(peer, file, prefix=()):
     good, _ = peer.message("apply_request", file=file)
     yield "empty", [b""]
     yield "no delimiter", [*prefix, b"x", b"y"]
-    yield "delimiter only", [*prefix, DELIMITER]
-    for count in range(1, 6):
-        yield f"truncated to {count}", [*prefix, *good[:count]]
-    yield "unsigned", [*prefix, DELIMITER, b"", *good[2:]]
-    yield "short signature", [*prefix, DELIMITER, good[1][:10], *good[2:]]
-    yield "forged", [*prefix, DELIMITER, b"0" * 64, *good[2:]]
-    yield "no hexadecimal", [*prefix, DELIMITER, b"z" * 64, *good[2:]]
-    yield "changed content", [*prefix, *good[:5], b'{"a": 1}']
+    for frames in framing.truncated(good):
+        yield f"truncated to {len(frames)}", [*prefix, *frames]
+    yield "unsigned", [*prefix, *framing.changed(good, signature=b"")]
+    yield "short signature", [*prefix, *framing.changed(good, signature=framing.read(good).signature[:10])]
+    yield "forged", [*prefix, *framing.changed(good, signature=b"0" * 64)]
+    yield "no hexadecimal", [*prefix, *framing.changed(good, signature=b"z" * 64)]
+    yield "changed content", [*prefix, *framing.changed(good, content=b'{"a": 1}')]
     for header in (
         b"",
         b"[]",
@@ -43,8 +43,7 @@ def spoiled(peer, file, prefix=()):
         b'{"msg_id": "x"}',
         b"{" * 100000,
     ):
-        parts = [header, b"{}", b"{}", b"{}"]
-        yield f"header {header[:20]}", [*prefix, DELIMITER, peer.sign(parts, file), *parts]
+        yield f"header {header[:20]}", [*prefix, *peer.signed(framing.changed(good, header=header), file)]
     yield "too many identities", [b"a"] * 20 + good
     yield "too many frames", [*prefix, *good, *[b""] * 70000]
     yield "many bytes", [*prefix, os.urandom(100000)]
@@ -235,8 +234,8 @@ def test_what_is_signed_and_refused_is_answered(controller, name):
         ([*prefix, b"one more"], b'{"msg_id": "b", "msg_type": "apply_request"}'),
         (prefix[1:] or [b"a", b"b"], b'{"msg_id": "c", "msg_type": "apply_request"}'),
     ):
-        parts = [header, b"{}", b"{}", b"{}"]
-        socket.send_multipart([*identities, DELIMITER, peer.sign(parts), *parts])
+        frames = framing.make(header=header, parent=b"{}", metadata=b"{}", content=b"{}")
+        socket.send_multipart([*identities, *peer.signed(frames)])
         _, _, parent, _, content = peer.receive(socket)
         assert parent == json.loads(header)
         assert content["status"] == "error" and content["ename"] == "ValueError", content

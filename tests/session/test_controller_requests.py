@@ -7,7 +7,8 @@ import time
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine, next_frames, submit
+import framing
+from controller_peer import Engine, next_frames, submit
 from hub_queries import MEMBERS, ROLES
 from support import TOP, wait_until
 
@@ -79,9 +80,8 @@ def test_retries_after_death_and_failure(controller):
     signatures = set()
     for status in ("error", "ok"):
         route, header, frames = second.take()
-        at = frames.index(DELIMITER)
-        assert frames[at + 1] == peer.sign(frames[at + 2 : at + 6], peer.engine)
-        signatures.add(frames[at + 1])
+        assert frames == peer.signed(frames, peer.engine)
+        signatures.add(framing.read(frames).signature)
         second.answer(route, header, status)
     assert len(signatures) == 2, "an engine accepts each signature once"
     _, _, parent, _, content = peer.receive(task)

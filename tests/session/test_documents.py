@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import docblocks
+import framing
 from support import OVERSUBSCRIBE, PYTHON, TOP, find_build
 
 FOR_CONTRIBUTORS = [TOP / "CONTRIBUTING.md", *sorted((TOP / "tests").glob("*/README.md"))]
@@ -604,6 +605,33 @@ def test_only_core_wire_knows_where_a_part_of_a_message_is():
         if knows.search(line)
     ]
     assert not found, "\n".join(found)
+
+
+def test_only_one_file_of_the_tests_knows_where_a_part_of_a_message_is():
+    knows = re.compile(r"IDS\|MSG|index\(.*DELIMITER")
+    own = {TOP / "tests/framing.py", Path(__file__)}
+    found = [
+        f"{path.relative_to(TOP)}: {line.strip()}"
+        for path in sorted((TOP / "tests").rglob("*.py"))
+        if path not in own
+        for line in path.read_text().splitlines()
+        if knows.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_parts_of_a_message_are_drawn_and_tested_in_the_order_of_the_decoder():
+    decoder = (TOP / "core/wire/message.h").read_text()
+    names = re.search(r"enum message_part \{(.*?)MESSAGE_PARTS", decoder, re.DOTALL).group(1)
+    parts = [name.lower() for name in re.findall(r"MESSAGE_(\w+),", names)]
+    assert len(parts) >= 5
+    assert list(framing.PARTS) == parts, "tests/framing.py"
+    page = (TOP / "docs/reference/wire.md").read_text()
+    drawings = re.findall(r"<IDS.MSG> *\| (signature .*)|\| delimiter \| (.*)", page)
+    assert len(drawings) == 3, "the message, output and notifications"
+    for drawing in map("".join, drawings):
+        drawn = [name.removesuffix("_header") for name in re.findall(r"\w+", drawing) if name != "buffers"]
+        assert drawn == parts, f"docs/reference/wire.md: {drawing}"
 
 
 def test_functions_and_files_that_pages_name_are_there():

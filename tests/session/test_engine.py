@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from engine_peer import CLIENT, DELIMITER, Peer, canning, resident_kb
+import framing
+from engine_peer import CLIENT, Peer, canning, resident_kb
 from support import LONG, SLOWNESS, free_ports, wait_until, without
 
 
@@ -390,18 +391,13 @@ def test_bad_messages_are_dropped_and_the_engine_goes_on(engine, peer, channel):
 
     good, msg_id = peer.frames("kernel_info_request", {})
     forged, _ = peer.frames("shutdown_request", {}, key=b"another key")
-    unsigned, _ = peer.frames("shutdown_request", {})
-    unsigned[1] = b""
-    malformed = [b"[1", b"{}", b"{}", b"{}"]
+    unsigned = framing.changed(peer.frames("shutdown_request", {})[0], signature=b"")
+    malformed = peer.signed(framing.changed(good, header=b"[1"))
     for bad in (
-        [], [b""], [DELIMITER], [b"a", b"b", b"c"], good[:4], forged, unsigned,
-        [DELIMITER, peer.sign(malformed), *malformed], [b"\x00" * 100_000],
+        [], [b""], [b"a", b"b", b"c"], *framing.truncated(good), forged, unsigned, malformed, [b"\x00" * 100_000],
     ):  # fmt: skip
         send(bad)
-    wrong = list(good)
-    wrong[5] = b"[1, 2]"
-    wrong[1] = peer.sign(wrong[2:6])
-    send(wrong)
+    send(peer.signed(framing.changed(good, content=b"[1, 2]")))
     assert peer.reply(msg_id, channel).content["ename"] == "BadRequest"
     send(good)
     assert peer.reply(msg_id, channel).content["status"] == "ok"

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import controller_peer
 import pytest
 import zmq
-from controller_peer import DELIMITER, Engine, next_frames
+import framing
+from controller_peer import Engine, next_frames
 
 DEEP = b"[" * 300 + b"]" * 300
 ODD_JSON = (
@@ -40,15 +41,12 @@ def packed(request, monkeypatch):
 
 def with_parts(peer, frames, file, **parts):
     """A message with other parts, signed anew."""
-    frames = list(frames)
-    for name, part in parts.items():
-        frames[{"metadata": 4, "content": 5}[name]] = part
-    return peer.signed(frames, file)
+    return peer.signed(framing.changed(frames, **parts), file)
 
 
 def received(socket):
     frames = next_frames(socket)
-    return frames[: frames.index(DELIMITER)], frames[frames.index(DELIMITER) :]
+    return framing.read(frames).identities, framing.changed(frames, identities=())
 
 
 @pytest.mark.parametrize("channel", ["mux", "task"])

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import zmq
 
-from controller_peer import DELIMITER, Engine, Peer, next_frames, pack, submit
+import framing
+from controller_peer import Engine, Peer, pack, submit
 from support import TOP, wait_for_commit, wait_until
 
 STORES = ["dictdb", "sqlitedb"]
@@ -31,10 +32,9 @@ class Records:
         """The reply's content, with its frames as "buffers"."""
         frames, _ = self.peer.message(msg_type + "_request", content)
         self.query.send_multipart(frames)
-        frames = next_frames(self.query, f"{msg_type} was not answered")
-        at = frames.index(DELIMITER)
-        assert json.loads(frames[at + 2])["msg_type"] == msg_type + "_reply"
-        return {**json.loads(frames[at + 5]), "buffers": frames[at + 6 :]}
+        reply = self.peer.receive_message(self.query)
+        assert json.loads(reply.header)["msg_type"] == msg_type + "_reply"
+        return {**json.loads(reply.content), "buffers": reply.buffers}
 
     def submit(self, msg_type="apply_request", content=None, metadata=None, buffers=(), date=None):
         """A task that an engine may take; returns its msg_id."""
@@ -47,8 +47,14 @@ class Records:
             "version": "5.3",
         }
         self.peer.count += 1
-        parts = [pack(header), b"{}", pack(metadata or {}), pack(content or {})]
-        self.task.send_multipart([DELIMITER, self.peer.sign(parts), *parts, *buffers])
+        frames = framing.make(
+            header=pack(header),
+            parent=b"{}",
+            metadata=pack(metadata or {}),
+            content=pack(content or {}),
+            buffers=buffers,
+        )
+        self.task.send_multipart(self.peer.signed(frames))
         return header["msg_id"]
 
     def answer(self, content=None, buffers=(), socket=None):
@@ -240,15 +246,15 @@ def test_a_task_is_submitted_again_under_a_new_id(records):
     assert list(mapping) == [msg_id]
     new_id = mapping[msg_id]
     assert new_id != msg_id and records.ask("result", msg_ids=[new_id])["pending"] == [new_id]
-    route, header, request = records.engine.take()
-    at, before = request.index(DELIMITER), first.index(DELIMITER)
-    again, original = json.loads(header), json.loads(first[before + 2])
+    route, header, frames = records.engine.take()
+    request, before = framing.read(frames), framing.read(first)
+    again, original = json.loads(header), json.loads(before.header)
     assert again.pop("msg_id") == new_id and again.pop("date") != original.pop("date")
     original.pop("msg_id")
     assert again == original
-    assert request[at + 1] == records.peer.sign(request[at + 2 : at + 6], records.peer.engine)
-    assert json.loads(request[at + 5]) == {"n": 1} and json.loads(request[at + 4]) == {}
-    assert request[at + 6 :] == first[before + 6 :] == [b"call", b"args"]
+    assert frames == records.peer.signed(frames, records.peer.engine)
+    assert json.loads(request.content) == {"n": 1} and json.loads(request.metadata) == {}
+    assert request.buffers == before.buffers == [b"call", b"args"]
     frames, _ = records.peer.message(
         "apply_reply",
         {"status": "ok"},

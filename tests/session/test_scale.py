@@ -11,6 +11,7 @@ import threading
 import time
 
 import controller_peer
+import framing
 import pytest
 import zmq
 from ipcluster_box import UP, assert_nothing_left
@@ -159,11 +160,11 @@ class Tasks(threading.Thread):
         self.peer.close()
 
     def take(self, frames):
-        at = frames.index(controller_peer.DELIMITER)
-        msg_id = json.loads(frames[at + 3])["msg_id"]
+        reply = framing.read(frames)
+        msg_id = json.loads(reply.parent)["msg_id"]
         self.answers[msg_id] += 1
-        content = json.loads(frames[at + 5])
-        if content["status"] != "ok" or self.canning.deserialize(frames[at + 6 :])[0] != self.numbers[msg_id]:
+        content = json.loads(reply.content)
+        if content["status"] != "ok" or self.canning.deserialize(reply.buffers)[0] != self.numbers[msg_id]:
             self.wrong.append((self.numbers[msg_id], content))
 
     def wait_for(self, share):

@@ -17,7 +17,8 @@ import pytest
 import zmq
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from controller_peer import DELIMITER, Peer
+import framing
+from controller_peer import Peer
 from support import LONG, TOP, wait_for_file, wait_until
 
 
@@ -119,10 +120,10 @@ def test_what_is_refused_is_counted_by_the_reason(new_cluster):
     task = peer.connect(zmq.DEALER, peer.client["task"])
     good, _ = peer.message("apply_request")
     for _ in range(3):
-        task.send_multipart([DELIMITER, b"0" * 64, *good[2:]])
+        task.send_multipart(framing.changed(good, signature=b"0" * 64))
     for _ in range(2):
-        task.send_multipart([DELIMITER, b"", *good[2:]])
-    task.send_multipart(good[:3])
+        task.send_multipart(framing.changed(good, signature=b""))
+    task.send_multipart(framing.truncated(good)[-1])
     task.send_multipart([b"one", b"too many", *peer.message("apply_request")[0]])
     task.send_multipart(good)
     task.send_multipart(good)

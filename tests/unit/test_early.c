@@ -44,10 +44,10 @@ static void build(struct message *message, const char *name, size_t name_size,
     snprintf(header, sizeof(header), "{\"session\": \"%s\"}", client);
     message_init(message);
     message_append(message, name, name_size);
-    message_append_delimiter(message);
-    for (int part = MESSAGE_SIGNATURE; part <= MESSAGE_CONTENT; part++) {
-        const char *text = part == (int)with_session ? header : "{}";
-        message_append(message, text, strlen(text));
+    message_append_parts(message);
+    for (enum message_part part = 0; part < MESSAGE_PARTS; part++) {
+        const char *text = part == with_session ? header : "{}";
+        message_set_part(message, part, text, strlen(text));
     }
 }
 

@@ -30,10 +30,8 @@ static struct gather_part *part_of(const struct gather *gather, const char *msg_
 static void make_reply(struct message *reply, const char *content, const char *const *buffers)
 {
     message_init(reply);
-    message_append_delimiter(reply);
-    for (int i = 0; i < MESSAGE_CONTENT; i++)
-        message_append(reply, "", 0);
-    message_append(reply, content, strlen(content));
+    message_append_parts(reply);
+    message_set_part(reply, MESSAGE_CONTENT, content, strlen(content));
     for (; *buffers; buffers++)
         message_append(reply, *buffers, strlen(*buffers));
 }

@@ -152,12 +152,14 @@ Test(seal, covers_every_byte)
 /* A byte that goes from the end of one part or buffer to the begin of the next. */
 Test(seal, covers_where_parts_end)
 {
-    for (int part = MESSAGE_HEADER; part <= MESSAGE_PARTS; part++) {
+    for (int part = 0; part <= MESSAGE_PARTS; part++) {
         send_sealed();
         zmq_msg_t *left = message_part(&message, part), *right = message_part(&message, part + 1);
         size_t size = zmq_msg_size(left), next = zmq_msg_size(right);
         char moved[256];
         cr_assert_lt(next, sizeof(moved));
+        if (!size)
+            continue;
         moved[0] = ((char *)zmq_msg_data(left))[size - 1];
         memcpy(moved + 1, zmq_msg_data(right), next);
         cr_assert_eq(message_replace(right, moved, next + 1), 0);
@@ -229,11 +231,11 @@ static void expect_seal(const char *scheme, size_t bytes, const char *expected)
     char text[256] = "", buffer[5000];
     memset(buffer, 'x', sizeof(buffer));
     message_clear(&message);
-    message_append_delimiter(&message);
-    message_append(&message, "", 0);
-    message_append(&message, header, strlen(header));
-    for (int part = MESSAGE_PARENT; part <= MESSAGE_CONTENT; part++)
-        message_append(&message, "{}", 2);
+    message_append_parts(&message);
+    message_set_part(&message, MESSAGE_HEADER, header, strlen(header));
+    message_set_part(&message, MESSAGE_PARENT, "{}", 2);
+    message_set_part(&message, MESSAGE_METADATA, "{}", 2);
+    message_set_part(&message, MESSAGE_CONTENT, "{}", 2);
     message_append(&message, "a buffer", 8);
     message_append(&message, bytes ? buffer : "another", bytes ? bytes : 7);
     cr_assert_eq(seal_sign(&seal, &message, CLIENT, strlen(CLIENT), true, NULL), 0);

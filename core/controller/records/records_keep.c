@@ -154,7 +154,7 @@ static void keep_reply(struct records *records, const struct records_item *item,
     struct ipcl_record record = {.fields = json_object()};
     /* It stands in the reply as well: so a result can be found whose request was not recorded. */
     set_header(records, message, MESSAGE_PARENT, &record);
-    if (!message_part(message, MESSAGE_CONTENT)) {
+    if (!message_is_whole(message)) {
         set_error(
             record.fields, item->engine,
             "the request was answered, but its result was not recorded: the store fell behind");

@@ -406,7 +406,7 @@ static int unwrap(struct message *message, struct message *inner)
     message_init(inner);
     if (message_unwrap(inner, message))
         return -1;
-    return message_identities(inner) == 1 && message_part(inner, MESSAGE_CONTENT) ? 0 : -1;
+    return message_identities(inner) == 1 && message_is_whole(inner) ? 0 : -1;
 }
 
 static void on_restored(void *self, struct message *message)

@@ -1,0 +1,47 @@
+"""Messages as lists of frames: the one place where Python's tests know where a part of a message is. core/wire/message.h is the programs',
+docs/reference/wire.md draws it."""
+
+import hmac
+from types import SimpleNamespace
+
+DELIMITER = b"<IDS|MSG>"
+# What stands behind the delimiter; then come buffers.
+PARTS = ("signature", "header", "parent", "metadata", "content")
+# What a signature is over: one behind the other.
+SIGNED = ("header", "parent", "metadata", "content")
+
+
+def make(identities=(), buffers=(), **parts):
+    """The frames of a message with these parts, each bytes; the others are empty."""
+    assert set(parts) <= set(PARTS), f"{set(parts) - set(PARTS)}: a message has no such part"
+    return [*identities, DELIMITER, *(parts.get(name, b"") for name in PARTS), *buffers]
+
+
+def read(frames):
+    """The message of these frames: its `identities`, its `buffers`, and each part by its name, as bytes."""
+    first = frames.index(DELIMITER) + 1
+    behind = first + len(PARTS)
+    assert len(frames) >= behind, f"a message of {len(frames)} frames is truncated"
+    parts = dict(zip(PARTS, frames[first:behind]))
+    return SimpleNamespace(identities=frames[: first - 1], buffers=frames[behind:], **parts)
+
+
+def changed(frames, **changes):
+    """The frames of the same message with other parts, identities or buffers."""
+    return make(**{**vars(read(frames)), **changes})
+
+
+def signed(frames, key, digest="sha256"):
+    """The frames of the same message, signed with a key as a session signs."""
+    message = read(frames)
+    covered = b"".join(getattr(message, name) for name in SIGNED)
+    return changed(frames, signature=hmac.new(key, covered, digest).hexdigest().encode())
+
+
+def is_message(frames):
+    return DELIMITER in frames
+
+
+def truncated(frames):
+    """The frames up to each that a message may not lack."""
+    return [frames[:count] for count in range(1, frames.index(DELIMITER) + 1 + len(PARTS))]
