@@ -113,7 +113,11 @@ json_t *abort_serve(struct io *io, struct job *job, struct ipcl_error *error)
         if (note(io, &request.session, name))
             json_array_append_new(noted, json_string(name));
     abort_request_clear(&request);
-    return json_pack("{s:s s:o s:o}", "status", "ok", "aborted", aborted, "noted", noted);
+    json_t *content =
+        json_pack("{s:s s:o s:o}", "status", "ok", "aborted", aborted, "noted", noted);
+    if (!content)
+        ipcl_error_set(error, "out of memory");
+    return content;
 }
 
 void abort_release(struct io *io)

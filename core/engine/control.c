@@ -30,7 +30,7 @@ static void refuse(struct io *io, struct job *job, const char *ename, const char
 
 static void abort_request(struct io *io, struct job *job)
 {
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     json_t *content = abort_serve(io, job, &error);
     if (content)
         answer(io, job, content);

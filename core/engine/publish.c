@@ -73,20 +73,32 @@ static void trace_output(const char *id, const struct job *job)
                                                           strlen(job->msg_id), -1, 0});
 }
 
+/* Returns 0 or -1 with `error` set. */
+static int build_output(struct door *door, const struct session_parts *parts, const char *topic,
+                        struct message *frames, struct message *message, char *id,
+                        struct ipcl_error *error)
+{
+    if (message_append(message, topic, strlen(topic)))
+        return ipcl_error_set(error, "out of memory");
+    if (session_build(door->session, message, parts, id, error))
+        return -1;
+    if (message_append_all(message, frames))
+        return ipcl_error_set(error, "out of memory");
+    if (message_check_frames(message, door->frame_bytes_max, error))
+        return -1;
+    return door_sign(door, SEAL_OUTPUT, message, error);
+}
+
 /* Publishes at a door, with buffers that `frames` holds, which stay. */
 static void send_parts(struct door *door, const struct session_parts *parts, const char *topic,
                        struct message *frames)
 {
     struct io *io = door->io;
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     struct message message;
     char id[MESSAGE_ID_LENGTH + 1];
     message_init(&message);
-    if (message_append(&message, topic, strlen(topic)) ||
-        session_build(door->session, &message, parts, id, &error) ||
-        message_append_all(&message, frames) ||
-        message_check_frames(&message, door->frame_bytes_max, &error) ||
-        door_sign(door, SEAL_OUTPUT, &message, &error))
+    if (build_output(door, parts, topic, frames, &message, id, &error))
         log_limited(&io->send_limit, IPCL_LOG_ERROR, "%s was not published: %s", parts->msg_type,
                     error.text);
     else if (!message_send(&message, door->iopub) && io->running)

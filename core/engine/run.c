@@ -66,7 +66,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv,
                           struct ipcl_error *error)
 {
     char **words = calloc((size_t)argc + 1, sizeof(*words));
-    int count = words ? settings_parse(settings, argc, argv, words, error) : -1;
+    int count = words ? settings_parse(settings, argc, argv, words, error)
+                      : ipcl_error_set(error, "out of memory");
     if (count > 0)
         ipcl_error_set(error, "'%.200s' is not an option: see ipengine --help", words[0]);
     free(words);
@@ -188,7 +189,7 @@ static int serve(struct program *program, struct ipcl_error *error)
 
 static int run(struct program *program, int argc, char **argv)
 {
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     int status = set_up(program, argc, argv, &error);
     if (status < 0)
         return failed(ENGINE_EXIT_SETTINGS, &error);

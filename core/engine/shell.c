@@ -47,20 +47,30 @@ static void turn_away(struct io *io, struct job *job)
     answer_unrun(io, job, shell_is_task(io, job) ? reply_unbegun : reply_ended);
 }
 
+/* Returns 0, or -1 with `error` set. */
+static int read_request(struct job *job, struct ipcl_error *error)
+{
+    if (job->kind != JOB_APPLY) {
+        job->content =
+            session_unpack(job->door->session, message_part(&job->message, MESSAGE_CONTENT), error);
+        if (!job->content)
+            return -1;
+        if (!json_is_object(job->content))
+            return ipcl_error_set(error, "the content is not a mapping");
+    }
+    return job_find_buffers(job) ? ipcl_error_set(error, "out of memory") : 0;
+}
+
 static void enqueue(struct io *io, struct job *job)
 {
-    struct ipcl_error error = {"out of memory"};
+    struct ipcl_error error;
     clock_date(job->started);
     if (!find_kind(io, job)) {
         control_answer(io, job);
         return;
     }
-    if (job->kind != JOB_APPLY)
-        job->content = session_unpack(job->door->session,
-                                      message_part(&job->message, MESSAGE_CONTENT), &error);
-    if ((job->kind != JOB_APPLY && !json_is_object(job->content)) || job_find_buffers(job)) {
-        reply_error(io, job, "BadRequest",
-                    job->content ? "the content is not a mapping" : error.text);
+    if (read_request(job, &error)) {
+        reply_error(io, job, "BadRequest", error.text);
         job_destroy(job);
     } else if (abort_awaits(io, job)) {
         shell_abort(io, job);
