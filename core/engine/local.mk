@@ -35,7 +35,7 @@ core_engine_libengine_la_LIBADD =
 
 # The program is the watcher as well, which has no other libraries than that of C: it loads the module when it needs it.
 pkglib_LTLIBRARIES += core/engine/engine.la
-core_engine_engine_la_SOURCES = core/engine/module.c core/engine/module.h core/engine/notice.c core/engine/notice.h
+core_engine_engine_la_SOURCES = core/engine/module.c core/engine/module.h core/engine/end_notice.c core/engine/end_notice.h
 core_engine_engine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'
 core_engine_engine_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 core_engine_engine_la_LIBADD = core/engine/libengine.la core/plugin/libplugin.la core/wire/libwire_bare.la $(ZMQ_LIBS) $(JANSSON_LIBS)

@@ -8,12 +8,12 @@
 
 #include <ipcluster/error.h>
 
-struct notice;
+struct end_notice;
 
 struct engine_module {
     const char *version; /* the same installation may have another by now */
     int (*run)(int argc, char **argv, int watcher);
-    void (*send_notice)(const struct notice *notice);
+    void (*send_end_notice)(const struct end_notice *notice);
 };
 
 /* Loads the module of this program's installation. Returns NULL with `error` set. */

@@ -24,7 +24,7 @@
 #include "base/secret.h"
 #include "base/shared.h"
 #include "engine/module.h"
-#include "engine/notice.h"
+#include "engine/end_notice.h"
 #include "engine/oom.h"
 #include "engine/watch_private.h"
 
@@ -291,8 +291,9 @@ static void become_watcher(struct watch *watch)
     const struct engine_module *module =
         watch->news.id >= 0 && watch->news.watched ? module_load(&error) : NULL;
     if (module)
-        module->send_notice(&(struct notice){&watch->news, watch->text, cause, reason,
-                                             watch->begun->tasks[watch->begun->current & 1]});
+        module->send_end_notice(
+            &(struct end_notice){&watch->news, watch->text, cause, reason,
+                                 watch->begun->tasks[watch->begun->current & 1]});
     _exit(0);
 }
 

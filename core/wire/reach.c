@@ -27,7 +27,7 @@
 /* What no errno says: something answers, and not as this controller does. */
 #define NOT_IT EPROTO
 
-struct target {
+struct reach_target {
     char text[CONNECTION_ADDRESS_BYTES]; /* as people write it */
     struct sockaddr_in address;          /* as ZeroMQ's sockets have it by default, which is IPv4 */
     const char *unknown;                 /* why the name has no address; otherwise NULL */
@@ -45,7 +45,7 @@ struct reach {
     void *context;
     struct curve curve;
     bool encrypted;
-    struct target targets[TARGETS_MAX];
+    struct reach_target targets[TARGETS_MAX];
 };
 
 static bool is_there(const struct reach *reach, const struct sockaddr_in *address)
@@ -57,11 +57,11 @@ static bool is_there(const struct reach *reach, const struct sockaddr_in *addres
     return false;
 }
 
-static struct target *add(struct reach *reach)
+static struct reach_target *add(struct reach *reach)
 {
     if (reach->count == TARGETS_MAX)
         return NULL;
-    struct target *target = &reach->targets[reach->count++];
+    struct reach_target *target = &reach->targets[reach->count++];
     target->fd = -1;
     return target;
 }
@@ -70,7 +70,7 @@ static void add_host(struct reach *reach, const char *host)
 {
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
-    struct target *target;
+    struct reach_target *target;
     int code = getaddrinfo(host, NULL, &hints, &found);
     if (code) {
         if ((target = add(reach))) {
@@ -109,7 +109,7 @@ struct reach *reach_create(const struct connection *connection, int port, void *
     return reach;
 }
 
-static void stop(struct target *target)
+static void stop(struct reach_target *target)
 {
     if (target->fd >= 0)
         close(target->fd);
@@ -138,7 +138,7 @@ bool reach_has_choice(const struct reach *reach)
 }
 
 /* An attempt has ended; `failure` is 0 where the address has answered. */
-static void end(struct target *target, int failure, long long now_ms)
+static void end(struct reach_target *target, int failure, long long now_ms)
 {
     stop(target);
     target->failure = failure;
@@ -146,7 +146,7 @@ static void end(struct target *target, int failure, long long now_ms)
     target->again_ms = now_ms + AGAIN_MS;
 }
 
-static void begin(struct target *target, long long now_ms)
+static void begin(struct reach_target *target, long long now_ms)
 {
     if (!target->begun_ms)
         target->begun_ms = now_ms;
@@ -158,7 +158,7 @@ static void begin(struct target *target, long long now_ms)
 }
 
 /* Something listens there. Returns 0 or -1. */
-static int begin_handshake(const struct reach *reach, struct target *target, long long now_ms)
+static int begin_handshake(const struct reach *reach, struct reach_target *target, long long now_ms)
 {
     const struct socket_options options = {.type = ZMQ_DEALER,
                                            .linger_ms = SOCKET_LINGER_MS_MIN,
@@ -184,7 +184,7 @@ static int begin_handshake(const struct reach *reach, struct target *target, lon
 }
 
 /* Returns whether the handshake has succeeded. */
-static bool look_at_handshake(struct target *target, long long now_ms)
+static bool look_at_handshake(struct reach_target *target, long long now_ms)
 {
     uint16_t event = 0;
     if (zmq_recv(target->monitor, &event, sizeof(event), ZMQ_DONTWAIT) < 0 &&
@@ -195,7 +195,7 @@ static bool look_at_handshake(struct target *target, long long now_ms)
 }
 
 /* Returns whether it has answered. */
-static bool look(const struct reach *reach, struct target *target, long long now_ms)
+static bool look(const struct reach *reach, struct reach_target *target, long long now_ms)
 {
     struct pollfd polled = {.fd = target->fd, .events = POLLOUT};
     int failure = 0;
@@ -216,7 +216,7 @@ const char *reach_try(struct reach *reach, long long now_ms)
 {
     const char *answered = NULL;
     for (size_t i = 0; i < reach->count; i++) {
-        struct target *target = &reach->targets[i];
+        struct reach_target *target = &reach->targets[i];
         bool answers = target->socket && look_at_handshake(target, now_ms);
         if (target->fd < 0 && !target->socket && !target->unknown && now_ms >= target->again_ms)
             begin(target, now_ms);
@@ -280,7 +280,7 @@ static bool is_mistaken(const struct reach *reach)
     return false;
 }
 
-static void describe(const struct target *target, long long now_ms, char *text, size_t size)
+static void describe(const struct reach_target *target, long long now_ms, char *text, size_t size)
 {
     if (target->unknown)
         snprintf(text, size, "%s (not known here: %s)", target->text, target->unknown);

@@ -14,7 +14,7 @@ Test(engine_table,
     struct engines before = {0}, after = {0};
     close(mkstemp(path));
     for (int id = 0; id < 2; id++) {
-        struct engine *engine = engines_accept(&before, id ? "b" : "a", id, 100, &error);
+        struct hub_engine *engine = engines_accept(&before, id ? "b" : "a", id, 100, &error);
         cr_assert(engine, "%s", error.text);
         engines_confirm(&before, engine);
         engine->watched = engine->sealed = id == 1;
@@ -23,7 +23,7 @@ Test(engine_table,
     engine_table_finish(&table, &before);
     cr_assert_eq(engine_table_load(&table, &after, 100, &error), 2, "%s", error.text);
     for (int id = 0; id < 2; id++) {
-        const struct engine *engine = engines_by_id(&after, id);
+        const struct hub_engine *engine = engines_by_id(&after, id);
         cr_assert(engine->restored);
         cr_assert_eq(engine->watched, id == 1);
         cr_assert_eq(engine->sealed, id == 1);

@@ -7,10 +7,10 @@
 #include "controller/hub/ledger.h"
 #include "controller/restart/previous.h"
 
-static struct engine *accept_engine(struct engines *engines, const char *uuid, long long wanted)
+static struct hub_engine *accept_engine(struct engines *engines, const char *uuid, long long wanted)
 {
     struct ipcl_error error = {""};
-    struct engine *engine = engines_accept(engines, uuid, wanted, 100, &error);
+    struct hub_engine *engine = engines_accept(engines, uuid, wanted, 100, &error);
     cr_assert(engine, "%s", error.text);
     return engine;
 }
@@ -22,7 +22,7 @@ Test(engines, get_the_id_they_want_or_one_that_nobody_had)
     cr_assert_eq(accept_engine(&engines, "b", 5)->id, 5);
     cr_assert_eq(accept_engine(&engines, "c", 5)->id, 6);
     cr_assert_eq(accept_engine(&engines, "d", 3)->id, 3);
-    struct engine *gone = engines_by_id(&engines, 6);
+    struct hub_engine *gone = engines_by_id(&engines, 6);
     engines_take(&engines, gone);
     engines_free(gone);
     cr_assert_eq(accept_engine(&engines, "e", -1)->id, 7);
@@ -65,7 +65,7 @@ Test(engines, nonsense_is_refused_with_a_reason)
 Test(engines, say_of_themselves_what_is_small_and_plain)
 {
     struct engines engines = {0};
-    struct engine *engine = accept_engine(&engines, "a", -1);
+    struct hub_engine *engine = accept_engine(&engines, "a", -1);
     json_t *info = json_pack("{s:s s:i s:f}", "host",
                              "n\xc3\xb6"
                              "de",
@@ -106,8 +106,8 @@ Test(engines, say_of_themselves_what_is_small_and_plain)
 Test(engines, only_the_unconfirmed_expire)
 {
     struct engines engines = {0};
-    struct engine *confirmed = accept_engine(&engines, "a", -1),
-                  *late = accept_engine(&engines, "b", -1);
+    struct hub_engine *confirmed = accept_engine(&engines, "a", -1),
+                      *late = accept_engine(&engines, "b", -1);
     engines_confirm(&engines, confirmed);
     cr_assert_eq(engines.registered, 1);
     cr_assert_null(engines_expired(&engines, 99));
@@ -126,7 +126,7 @@ Test(ledger, requests_end_with_their_reply_or_their_engine)
     struct engines engines = {0};
     struct ledger ledger;
     cr_assert_eq(ledger_init(&ledger, NULL), 0);
-    struct engine *engine = accept_engine(&engines, "a", -1);
+    struct hub_engine *engine = accept_engine(&engines, "a", -1);
     ledger_submit(&ledger, "direct", REPORT_DIRECT, engine);
     ledger_submit(&ledger, "lost", REPORT_DIRECT, engine);
     ledger_submit(&ledger, "task", REPORT_TASK, NULL);
@@ -153,7 +153,7 @@ Test(ledger, requests_end_with_their_reply_or_their_engine)
 /* As one of the previous controller's. */
 static void add_previous(struct previous *previous, int id)
 {
-    struct engine engine = {.id = id};
+    struct hub_engine engine = {.id = id};
     snprintf(engine.uuid, sizeof(engine.uuid), "uuid-%d", id);
     previous_add(previous, &engine);
 }
@@ -162,7 +162,7 @@ Test(previous, each_that_is_missing_is_found_once_and_of_the_gone_the_last_thous
 {
     struct previous previous = {.by_uuid = NULL};
     struct engines engines = {.by_id = NULL};
-    const struct engine *missing = NULL;
+    const struct hub_engine *missing = NULL;
     struct ipcl_error error;
     int count = 0;
     for (int id = 0; id < 1002; id++)

@@ -29,7 +29,7 @@ static char *to_text(const struct engines *engines)
     json_t *ids = json_object(), *infos = json_object(), *routes = json_object(),
            *sealed = json_object(), *watched = json_object();
     char id[16];
-    for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
+    for (struct hub_engine *engine = engines->by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered && !engine->restored)
             continue;
         snprintf(id, sizeof(id), "%d", engine->id);
@@ -95,7 +95,7 @@ static int engine_table_enter(json_t *root, struct engines *engines, long long e
         long long number = strtoll(id, &end, 10);
         if (*end || end == id || number < 0 || !json_is_string(uuid))
             return ipcl_error_set(error, "it does not map ids to uuids");
-        struct engine *engine =
+        struct hub_engine *engine =
             engines_accept(engines, json_string_value(uuid), number, expires_ms, error);
         if (!engine || engines_describe(engine, json_object_get(infos, id), error))
             return -1;
@@ -145,7 +145,7 @@ int engine_table_load(const struct engine_table *table, struct engines *engines,
 }
 
 int engine_table_names(const struct engine_table *table,
-                       void (*each)(void *self, const struct engine *engine), void *self,
+                       void (*each)(void *self, const struct hub_engine *engine), void *self,
                        struct ipcl_error *error)
 {
     json_t *root = read_table(table, error), *uuid;
@@ -153,7 +153,7 @@ int engine_table_names(const struct engine_table *table,
                  *infos = json_object_get(root, "engine_info");
     const char *id;
     json_object_foreach (json_object_get(root, "engines"), id, uuid) {
-        struct engine engine = {.id = atoi(id)};
+        struct hub_engine engine = {.id = atoi(id)};
         struct ipcl_error unfit;
         if (!json_is_string(uuid) || json_string_length(uuid) >= ENGINE_UUID_BYTES)
             continue;

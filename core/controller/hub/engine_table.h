@@ -20,7 +20,7 @@ long long engine_table_tick(struct engine_table *table, const struct engines *en
 /* Calls `each` for each engine of the file, with its id, uuid, route (routes.h; "" for none) and
  * info, and whether it seals. Returns 0, also where there is no file, or -1 with `error` set. */
 int engine_table_names(const struct engine_table *table,
-                       void (*each)(void *self, const struct engine *engine), void *self,
+                       void (*each)(void *self, const struct hub_engine *engine), void *self,
                        struct ipcl_error *error);
 /* Writes now what has changed. */
 void engine_table_finish(struct engine_table *table, const struct engines *engines);

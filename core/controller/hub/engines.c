@@ -19,16 +19,16 @@ static bool uuid_valid(const char *uuid)
     return length && length < ENGINE_UUID_BYTES;
 }
 
-struct engine *engines_by_id(const struct engines *engines, int id)
+struct hub_engine *engines_by_id(const struct engines *engines, int id)
 {
-    struct engine *engine;
+    struct hub_engine *engine;
     HASH_FIND(hh_id, engines->by_id, &id, sizeof(id), engine);
     return engine;
 }
 
-struct engine *engines_by_uuid(const struct engines *engines, const char *uuid)
+struct hub_engine *engines_by_uuid(const struct engines *engines, const char *uuid)
 {
-    struct engine *engine;
+    struct hub_engine *engine;
     HASH_FIND(hh_uuid, engines->by_uuid, uuid, strlen(uuid), engine);
     return engine;
 }
@@ -47,8 +47,8 @@ static int choose_id(struct engines *engines, long long wanted)
     return id;
 }
 
-struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
-                              long long expires_ms, struct ipcl_error *error)
+struct hub_engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
+                                  long long expires_ms, struct ipcl_error *error)
 {
     if (!uuid_valid(uuid)) {
         ipcl_error_set(error, "an engine's uuid has 1 to %d visible ASCII characters",
@@ -60,7 +60,7 @@ struct engine *engines_accept(struct engines *engines, const char *uuid, long lo
                        wanted);
         return NULL;
     }
-    struct engine *engine = engines_by_uuid(engines, uuid);
+    struct hub_engine *engine = engines_by_uuid(engines, uuid);
     if (engine) {
         ipcl_error_set(error, "uuid '%s' is in use by engine %d", uuid, engine->id);
         return NULL;
@@ -90,7 +90,7 @@ static bool short_line(const char *text, size_t length)
     return length < INFO_BYTES_MAX;
 }
 
-int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error)
+int engines_describe(struct hub_engine *engine, json_t *info, struct ipcl_error *error)
 {
     const char *name;
     json_t *value;
@@ -110,7 +110,7 @@ int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *err
     return 0;
 }
 
-void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES])
+void engines_name(const struct hub_engine *engine, char name[ENGINE_NAME_BYTES])
 {
     const char *host = json_string_value(json_object_get(engine->info, "host"));
     const json_t *pid = json_object_get(engine->info, "pid");
@@ -122,20 +122,20 @@ void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES])
         snprintf(name, ENGINE_NAME_BYTES, "engine %d (%s)", engine->id, engine->uuid);
 }
 
-json_t *engines_content(const struct engine *engine)
+json_t *engines_content(const struct hub_engine *engine)
 {
     return json_pack("{s:i s:s s:O*}", "id", engine->id, "uuid", engine->uuid, "info",
                      engine->info);
 }
 
-void engines_confirm(struct engines *engines, struct engine *engine)
+void engines_confirm(struct engines *engines, struct hub_engine *engine)
 {
     if (!engine->registered)
         engines->registered++;
     engine->registered = true;
 }
 
-void engines_take(struct engines *engines, struct engine *engine)
+void engines_take(struct engines *engines, struct hub_engine *engine)
 {
     if (engine->registered)
         engines->registered--;
@@ -143,26 +143,26 @@ void engines_take(struct engines *engines, struct engine *engine)
     HASH_DELETE(hh_uuid, engines->by_uuid, engine);
 }
 
-void engines_free(struct engine *engine)
+void engines_free(struct hub_engine *engine)
 {
     json_decref(engine->info);
     free(engine->reason);
     free(engine);
 }
 
-struct engine *engines_silent(const struct engines *engines, long long until_ms)
+struct hub_engine *engines_silent(const struct engines *engines, long long until_ms)
 {
-    for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
+    for (struct hub_engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
         if (engine->silent_ms && engine->silent_ms <= until_ms)
             return engine;
     return NULL;
 }
 
-struct engine *engines_expired(const struct engines *engines, long long now_ms)
+struct hub_engine *engines_expired(const struct engines *engines, long long now_ms)
 {
     if (engines->registered == HASH_CNT(hh_id, engines->by_id))
         return NULL;
-    for (struct engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
+    for (struct hub_engine *engine = engines->by_id; engine; engine = engine->hh_id.next)
         if (!engine->registered && now_ms >= engine->expires_ms)
             return engine;
     return NULL;
@@ -171,7 +171,7 @@ struct engine *engines_expired(const struct engines *engines, long long now_ms)
 void engines_release(struct engines *engines)
 {
     while (engines->by_id) {
-        struct engine *engine = engines->by_id;
+        struct hub_engine *engine = engines->by_id;
         engines_take(engines, engine);
         engines_free(engine);
     }

@@ -17,7 +17,7 @@
 
 struct request; /* ledger.h */
 
-struct engine {
+struct hub_engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_ROUTE_DIGITS + 1]; /* routes.h; "": it connects as its uuid */
@@ -42,8 +42,8 @@ struct engine {
 };
 
 struct engines {
-    struct engine *by_id;
-    struct engine *by_uuid;
+    struct hub_engine *by_id;
+    struct hub_engine *by_uuid;
     int next_id;
     size_t registered;
 };
@@ -52,26 +52,26 @@ struct engines {
  * (`wanted` -1: none), else with the next one that nobody has had, or when these are used up
  * that nobody has. Returns NULL with `error` set
  * where the uuid is in use or is no uuid, or the id is none. */
-struct engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
-                              long long expires_ms, struct ipcl_error *error);
+struct hub_engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
+                                  long long expires_ms, struct ipcl_error *error);
 /* Keeps a reference to what an engine says of itself, in the place of what it said before (`info`
  * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
  * texts and numbers: then nothing changes. */
-int engines_describe(struct engine *engine, json_t *info, struct ipcl_error *error);
+int engines_describe(struct hub_engine *engine, json_t *info, struct ipcl_error *error);
 /* What clients are told of it: a new reference, or NULL where memory is short. */
-json_t *engines_content(const struct engine *engine);
+json_t *engines_content(const struct hub_engine *engine);
 /* Writes what people know it by: "engine 3 (node17, process 4242, Slurm job 88)". */
-void engines_name(const struct engine *engine, char name[ENGINE_NAME_BYTES]);
-void engines_confirm(struct engines *engines, struct engine *engine);
+void engines_name(const struct hub_engine *engine, char name[ENGINE_NAME_BYTES]);
+void engines_confirm(struct engines *engines, struct hub_engine *engine);
 /* Forgets an engine, which is then for engines_free(). */
-void engines_take(struct engines *engines, struct engine *engine);
-void engines_free(struct engine *engine);
-struct engine *engines_by_id(const struct engines *engines, int id);
-struct engine *engines_by_uuid(const struct engines *engines, const char *uuid);
+void engines_take(struct engines *engines, struct hub_engine *engine);
+void engines_free(struct hub_engine *engine);
+struct hub_engine *engines_by_id(const struct engines *engines, int id);
+struct hub_engine *engines_by_uuid(const struct engines *engines, const char *uuid);
 /* One that has been silent since `until_ms` or longer, or NULL. */
-struct engine *engines_silent(const struct engines *engines, long long until_ms);
+struct hub_engine *engines_silent(const struct engines *engines, long long until_ms);
 /* One whose time to begin to beat is over, or NULL. */
-struct engine *engines_expired(const struct engines *engines, long long now_ms);
+struct hub_engine *engines_expired(const struct engines *engines, long long now_ms);
 void engines_release(struct engines *engines);
 
 #endif

@@ -45,7 +45,7 @@ static bool is_for(enum channel listener, enum notice_kind kind)
                : kind != (listener < CHANNEL_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED);
 }
 
-void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notice *notice)
+void hub_tell_threads(struct hub *hub, const struct hub_engine *engine, struct notice *notice)
 {
     notice->id = engine->id;
     notice->sealed = engine->sealed;
@@ -167,7 +167,7 @@ static void hub_on_subscription(void *self, struct message *message)
 
 static void on_record(struct hub *hub, const struct report_record *record)
 {
-    struct engine *engine =
+    struct hub_engine *engine =
         record->engine < 0 ? NULL : engines_by_id(&hub->engines, record->engine);
     switch (record->kind) {
     case REPORT_BORN:

@@ -88,10 +88,10 @@ struct hub_hooks {
     /* Does what is due. Returns when to be called again, or CLOCK_NEVER. */
     long long (*tick)(struct hub *hub, long long now_ms);
     /* One that has not come back yet, or NULL. */
-    const struct engine *(*awaited)(const struct hub *hub, const char *uuid);
+    const struct hub_engine *(*awaited)(const struct hub *hub, const char *uuid);
     /* One is back that has proved by its route that it is the same: the requests that it has, it
      * answers some time, or dies. */
-    void (*take_back)(struct hub *hub, const json_t *content, struct engine *engine);
+    void (*take_back)(struct hub *hub, const json_t *content, struct hub_engine *engine);
     /* An engine is registered. */
     void (*meet)(struct hub *hub, const char *uuid);
     /* An engine has ended, as the sentence says. Returns whether it was awaited. */
@@ -132,7 +132,7 @@ hub_answer hub_answer_shutdown;
 /* Publishes to all clients. Takes over `content`. */
 void hub_notify(struct hub *hub, const char *msg_type, json_t *content);
 /* Tells the other threads of an engine what the notice says, which needs no id and no uuid yet. */
-void hub_tell_threads(struct hub *hub, const struct engine *engine, struct notice *notice);
+void hub_tell_threads(struct hub *hub, const struct hub_engine *engine, struct notice *notice);
 /* Takes in a message of reports. */
 loop_receive hub_on_report;
 
@@ -142,7 +142,7 @@ hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connec
  * NULL. */
 json_t *hub_connection_content(struct hub *hub, bool works);
 /* An engine is to connect: the threads that see it do so hear of it. */
-void hub_expect_engine(struct hub *hub, const struct engine *engine);
+void hub_expect_engine(struct hub *hub, const struct hub_engine *engine);
 /* When whoever asks now has to be there. */
 long long hub_expires_ms(const struct hub *hub);
 /* A heart begins to beat. */
@@ -165,12 +165,12 @@ void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames);
 /* Records that an engine's direct requests will not be answered, and why. Before the ledger
  * forgets the engine. */
-void hub_record_death(struct hub *hub, const struct engine *engine, const char *why);
+void hub_record_death(struct hub *hub, const struct hub_engine *engine, const char *why);
 /* Tells the records thread, where there is one, of an engine: REPORT_BORN, REPORT_STOPPED, or
  * REPORT_KNOWN. */
 void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind);
 /* Records that a reconnecting engine has a request of the previous controller. */
-void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine);
+void hub_record_return(struct hub *hub, const char *msg_id, const struct hub_engine *engine);
 /* Hands a query to the records thread. Returns 0, or -1 with `error` set. */
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);
 /* Hands on the reports that came last: the threads have ended. */

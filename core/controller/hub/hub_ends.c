@@ -25,7 +25,7 @@
 
 /* An engine whose end is told once its reason is known. */
 struct engine_ending {
-    struct engine *engine;
+    struct hub_engine *engine;
     struct engine_end end;
     long long due_ms;
     struct engine_ending *prev, *next;
@@ -43,7 +43,7 @@ struct explainer {
     char bytes[]; /* its name, and the header of what it asked last */
 };
 
-static json_t *end_content(const struct engine *engine, const char *sentence)
+static json_t *end_content(const struct hub_engine *engine, const char *sentence)
 {
     json_t *content = engines_content(engine);
     json_object_set_new(content, "reason", json_string(sentence));
@@ -52,10 +52,10 @@ static json_t *end_content(const struct engine *engine, const char *sentence)
 
 /* ipyparallel's clients know an engine by its id alone: where they know another by it meanwhile,
  * they are not told. Of one that is being registered they hear behind this. */
-static void announce_departure(struct hub *hub, const struct engine *engine, const char *sentence,
-                               int schedulers)
+static void announce_departure(struct hub *hub, const struct hub_engine *engine,
+                               const char *sentence, int schedulers)
 {
-    const struct engine *now = engines_by_id(&hub->engines, engine->id);
+    const struct hub_engine *now = engines_by_id(&hub->engines, engine->id);
     if (!now || !now->registered || !strcmp(now->uuid, engine->uuid))
         departures_add(&hub->departures, end_content(engine, sentence), schedulers, clock_ms());
 }
@@ -69,7 +69,7 @@ void hub_tell_departures(struct hub *hub, long long now_ms, bool all)
 
 /* "engine 3 (node17, process 4242, Slurm job 88)" and what goes on there: as much as has room, in
  * whole characters. */
-static void tell_end(const struct engine *engine, const char *how, char text[NOTICE_TEXT_BYTES])
+static void tell_end(const struct hub_engine *engine, const char *how, char text[NOTICE_TEXT_BYTES])
 {
     char name[ENGINE_NAME_BYTES];
     engines_name(engine, name);
@@ -91,7 +91,8 @@ static void fill_notice(const struct engine_end *end, struct notice *notice)
     strcpy(notice->begun, end->begun);
 }
 
-void hub_announce_end(struct hub *hub, const struct engine *engine, const struct engine_end *end)
+void hub_announce_end(struct hub *hub, const struct hub_engine *engine,
+                      const struct engine_end *end)
 {
     struct notice notice = {.kind = NOTICE_GONE};
     fill_notice(end, &notice);
@@ -109,7 +110,7 @@ void hub_announce_end(struct hub *hub, const struct engine *engine, const struct
     routes_forget(&hub->routes, engine->uuid);
 }
 
-void hub_miss_engine(struct hub *hub, const struct engine *engine)
+void hub_miss_engine(struct hub *hub, const struct hub_engine *engine)
 {
     char text[NOTICE_TEXT_BYTES];
     tell_end(engine, HUB_NOT_BACK, text);
@@ -119,7 +120,7 @@ void hub_miss_engine(struct hub *hub, const struct engine *engine)
 }
 
 /* Tells an end, and forgets the engine, which is in no books any more. */
-static void ending_forget(struct hub *hub, struct engine *engine, const struct engine_end *end)
+static void ending_forget(struct hub *hub, struct hub_engine *engine, const struct engine_end *end)
 {
     hub_announce_end(hub, engine, end);
     ledger_forget_engine(&hub->ledger, engine);
@@ -174,7 +175,7 @@ void hub_note_explainer(struct hub *hub, struct query *query)
     hub->ends.explainer_count++;
 }
 
-static bool explains(const struct explainer *explainer, const struct engine *engine)
+static bool explains(const struct explainer *explainer, const struct hub_engine *engine)
 {
     json_t *set = json_object_get(engine->info, "engine_set"), *one;
     size_t i;
@@ -202,7 +203,7 @@ static void ask_explainer(struct hub *hub, const struct explainer *explainer)
 }
 
 /* Has whoever knows why asked. Returns whether anybody may. */
-static bool ask_why(struct hub *hub, const struct engine *engine)
+static bool ask_why(struct hub *hub, const struct hub_engine *engine)
 {
     struct explainer *explainer;
     bool any = false;
@@ -235,7 +236,7 @@ static long long ask_explainers(struct hub *hub, long long now_ms)
 
 /* Keeps an engine, which is in no books any more, until its reason is known. Returns whether it
  * does. */
-static bool await_reason(struct hub *hub, struct engine *engine, const struct engine_end *end)
+static bool await_reason(struct hub *hub, struct hub_engine *engine, const struct engine_end *end)
 {
     struct notice notice = {.kind = NOTICE_ENDING};
     bool wanted = end->outside && engine->registered && !engine->reason && !hub->asked_to_stop &&
@@ -254,7 +255,7 @@ static bool await_reason(struct hub *hub, struct engine *engine, const struct en
     return true;
 }
 
-void hub_end_engine(struct hub *hub, struct engine *engine, const struct engine_end *end)
+void hub_end_engine(struct hub *hub, struct hub_engine *engine, const struct engine_end *end)
 {
     counter_add(&stats.engines_departed, engine->registered);
     engines_take(&hub->engines, engine);
@@ -293,7 +294,7 @@ void hub_ends_release(struct hub *hub)
         drop_explainer(hub, hub->ends.explainers);
 }
 
-static void note_reason(struct engine *engine, const json_t *content)
+static void note_reason(struct hub_engine *engine, const json_t *content)
 {
     free(engine->reason);
     engine->reason = strdup(json_string_value(json_object_get(content, "reason")));
@@ -307,7 +308,7 @@ int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *
     struct engine_ending *ending, *next;
     if (!reason || !*reason || strlen(reason) >= REASON_BYTES_MAX)
         return ipcl_error_set(error, "a reason is a text of 1 to %d bytes", REASON_BYTES_MAX - 1);
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         if (departures_concern(query->content, engine->info))
             note_reason(engine, query->content);
     DL_FOREACH_SAFE (hub->ends.endings, ending, next) {

@@ -15,13 +15,14 @@ struct engine_end {
 };
 
 /* An engine has ended: forgets and frees it. */
-void hub_end_engine(struct hub *hub, struct engine *engine, const struct engine_end *end);
+void hub_end_engine(struct hub *hub, struct hub_engine *engine, const struct engine_end *end);
 /* The same of one that is in no books; it stays its owner's. */
-void hub_announce_end(struct hub *hub, const struct engine *engine, const struct engine_end *end);
+void hub_announce_end(struct hub *hub, const struct hub_engine *engine,
+                      const struct engine_end *end);
 /* How those end, as far as anybody knows, that the previous controller had. */
 #define HUB_NOT_BACK "of the previous controller does not come back"
 /* One of them is not waited for any more. A hook calls this. */
-void hub_miss_engine(struct hub *hub, const struct engine *engine);
+void hub_miss_engine(struct hub *hub, const struct hub_engine *engine);
 /* Waits no longer for why the engine of this uuid ended, or the engine of this id: another is to
  * have the uuid or the id. */
 void hub_finish_end(struct hub *hub, const char *uuid, long long id);

@@ -25,7 +25,8 @@
 #define DEPARTED_SHOWN 20 /* of those that have gone, among details */
 
 /* `outside`: as in struct engine_end. */
-static void hub_lose_engine(struct hub *hub, struct engine *engine, const char *how, bool outside)
+static void hub_lose_engine(struct hub *hub, struct hub_engine *engine, const char *how,
+                            bool outside)
 {
     const struct engine_end end = {.level = IPCL_LOG_WARN, .how = how, .outside = outside};
     hub_end_engine(hub, engine, &end);
@@ -46,7 +47,8 @@ static json_t *engine_ports(const struct connection *engines)
 /* Its own id is an engine's that asks once more. */
 static bool is_taken(const struct hub *hub, long long id, const char *uuid)
 {
-    const struct engine *there = id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
+    const struct hub_engine *there =
+        id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     return id > ENGINE_ID_MAX || (there && (!uuid || strcmp(there->uuid, uuid) != 0));
 }
 
@@ -70,7 +72,7 @@ static long long wanted_id(const struct hub *hub, const json_t *content)
     return json_integer_value(id);
 }
 
-void hub_expect_engine(struct hub *hub, const struct engine *engine)
+void hub_expect_engine(struct hub *hub, const struct hub_engine *engine)
 {
     struct notice notice = {.kind = NOTICE_EXPECTED};
     hub_tell_threads(hub, engine, &notice);
@@ -79,7 +81,7 @@ void hub_expect_engine(struct hub *hub, const struct engine *engine)
 }
 
 /* Nothing depends on what an engine says of itself: one that says nonsense works as well. */
-static void note_info(const struct query *query, struct engine *engine)
+static void note_info(const struct query *query, struct hub_engine *engine)
 {
     const json_t *content = query->content;
     struct ipcl_error error;
@@ -132,8 +134,8 @@ static bool is_its_own(const struct hub *hub, const char *uuid, const char *rout
 }
 
 /* The engine that asks to be registered; NULL with `error` set where it is refused. */
-static struct engine *accept_engine(struct hub *hub, struct query *query, long long wanted,
-                                    struct ipcl_error *error)
+static struct hub_engine *accept_engine(struct hub *hub, struct query *query, long long wanted,
+                                        struct ipcl_error *error)
 {
     const json_t *uuid = json_object_get(query->content, "uuid");
     query->ename = "KeyError";
@@ -143,7 +145,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
     }
     const char *route = route_of(query->content);
     hub_finish_end(hub, json_string_value(uuid), wanted);
-    struct engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
+    struct hub_engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
     if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
         return NULL;
     if (!is_its_own(hub, json_string_value(uuid), route)) {
@@ -171,7 +173,7 @@ static struct engine *accept_engine(struct hub *hub, struct query *query, long l
 int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long wanted = wanted_id(hub, query->content);
-    struct engine *engine = accept_engine(hub, query, wanted, error);
+    struct hub_engine *engine = accept_engine(hub, query, wanted, error);
     if (!engine) {
         refusal_count(&query->door->bad_query, REFUSED_QUERY);
         log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
@@ -219,7 +221,7 @@ static void read_end(const json_t *content, struct engine_end *end)
 int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     long long id = wanted_id(hub, query->content);
-    struct engine *there =
+    struct hub_engine *there =
         id >= 0 && id <= ENGINE_ID_MAX ? engines_by_id(&hub->engines, (int)id) : NULL;
     const char *uuid = json_string_value(json_object_get(query->content, "uuid"));
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
@@ -228,9 +230,9 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     /* An engine that has gone may have had another id here, and its own may be another's by now. */
     if (uuid && (!there || strcmp(uuid, there->uuid)))
         there = engines_by_uuid(&hub->engines, uuid);
-    const struct engine *engine = there                ? there
-                                  : uuid && hub->hooks ? hub->hooks->awaited(hub, uuid)
-                                                       : NULL;
+    const struct hub_engine *engine = there                ? there
+                                      : uuid && hub->hooks ? hub->hooks->awaited(hub, uuid)
+                                                           : NULL;
     if (!engine) {
         query->ename = "KeyError";
         return ipcl_error_set(
@@ -257,7 +259,7 @@ static void add_details(const struct hub *hub, json_t *reply)
 {
     json_t *since = json_object();
     char id[16];
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
+    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
         snprintf(id, sizeof(id), "%d", engine->id);
         if (engine->registered)
             json_object_set_new(
@@ -277,7 +279,7 @@ json_t *hub_connection_content(struct hub *hub, bool works)
     json_t *engines = json_object(), *infos = json_object();
     char id[16], life[SEAL_LIFE_TEXT];
     seal_write_life(hub->controller->life, life);
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
+    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
         if (!engine->registered)
             continue;
         snprintf(id, sizeof(id), "%d", engine->id);
@@ -315,7 +317,7 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
 
 void hub_tell_late_engines(struct hub *hub)
 {
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         if (engine->registered && hub->subscribed_ms - engine->registered_ms < SUBSCRIPTION_LATE_MS)
             hub_notify(hub, "registration_notification", engines_content(engine));
     hub->subscribed_ms = 0;
@@ -323,7 +325,7 @@ void hub_tell_late_engines(struct hub *hub)
 
 void hub_engine_born(struct hub *hub, const char *uuid)
 {
-    struct engine *engine = engines_by_uuid(&hub->engines, uuid);
+    struct hub_engine *engine = engines_by_uuid(&hub->engines, uuid);
     if (!engine || engine->registered)
         return;
     engines_confirm(&hub->engines, engine);
@@ -346,7 +348,7 @@ void hub_engine_born(struct hub *hub, const char *uuid)
 /* Where it has a watcher, that says how it died: as a rule it has done so long before. */
 void hub_engine_silent(struct hub *hub, const char *uuid)
 {
-    struct engine *engine = engines_by_uuid(&hub->engines, uuid);
+    struct hub_engine *engine = engines_by_uuid(&hub->engines, uuid);
     if (!engine)
         return;
     if (!engine->watched) {
@@ -361,7 +363,7 @@ void hub_engine_silent(struct hub *hub, const char *uuid)
 /* Waits no longer for watchers to say how an engine died. */
 static void check_silence(struct hub *hub, long long now_ms)
 {
-    struct engine *engine;
+    struct hub_engine *engine;
     while ((engine = engines_silent(&hub->engines, now_ms - SILENCE_MS)))
         hub_lose_engine(hub, engine, DEPARTURE_UNSEEN, true);
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
@@ -370,7 +372,7 @@ static void check_silence(struct hub *hub, long long now_ms)
 /* Gives up on those whose heart does not begin to beat. */
 static void check_expiry(struct hub *hub, long long now_ms)
 {
-    struct engine *engine;
+    struct hub_engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
         hub_lose_engine(hub, engine,
                         engine->restored ? HUB_NOT_BACK

@@ -14,9 +14,9 @@ static const char no_store[] =
     "the hub keeps no records of requests: start the controller with --dictdb or --sqlitedb";
 
 /* One engine that a query names: by id, by id as text, or by uuid. */
-static struct engine *named_engine(struct hub *hub, const json_t *target)
+static struct hub_engine *named_engine(struct hub *hub, const json_t *target)
 {
-    struct engine *engine = NULL;
+    struct hub_engine *engine = NULL;
     if (json_is_integer(target) && json_integer_value(target) >= 0 &&
         json_integer_value(target) <= ENGINE_ID_MAX)
         engine = engines_by_id(&hub->engines, (int)json_integer_value(target));
@@ -28,11 +28,11 @@ static struct engine *named_engine(struct hub *hub, const json_t *target)
 /* Calls `add` once for each engine that the query's "targets" names: one, a list, or all where
  * there is none. Returns 0, or -1 with `error` set. */
 static int each_target(struct hub *hub, struct query *query,
-                       void (*add)(struct query *query, const struct engine *engine),
+                       void (*add)(struct query *query, const struct hub_engine *engine),
                        struct ipcl_error *error)
 {
     json_t *targets = json_object_get(query->content, "targets"), *target;
-    struct engine *engine;
+    struct hub_engine *engine;
     size_t index;
     unsigned long long mark = ++hub->queries;
     query->ename = "IndexError";
@@ -76,7 +76,7 @@ static bool verbose(const struct query *query)
     return json_is_true(json_object_get(query->content, "verbose"));
 }
 
-static void add_queue(struct query *query, const struct engine *engine)
+static void add_queue(struct query *query, const struct hub_engine *engine)
 {
     char id[16];
     json_t *status;
@@ -92,7 +92,7 @@ static void add_queue(struct query *query, const struct engine *engine)
     json_object_set_new(query->reply, id, status);
 }
 
-static void add_uuid(struct query *query, const struct engine *engine)
+static void add_uuid(struct query *query, const struct hub_engine *engine)
 {
     char id[16];
     snprintf(id, sizeof(id), "%d", engine->id);
@@ -114,7 +114,7 @@ static int answer_queue(struct hub *hub, struct query *query, struct ipcl_error 
     return each_target(hub, query, add_uuid, error);
 }
 
-static void add_load(struct query *query, const struct engine *engine)
+static void add_load(struct query *query, const struct hub_engine *engine)
 {
     char id[16];
     snprintf(id, sizeof(id), "%d", engine->id);
@@ -126,7 +126,7 @@ static void add_load(struct query *query, const struct engine *engine)
 json_t *hub_work(struct hub *hub)
 {
     struct query query = {.reply = json_object()};
-    for (const struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+    for (const struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         if (engine->registered)
             add_queue(&query, engine);
     return json_pack("{s:i s:I s:o}", "waiting", hub->waiting, "done",
@@ -217,7 +217,7 @@ static json_t *purged_engines(struct hub *hub, struct query *query, struct ipcl_
     json_t *uuids = json_array();
     size_t index;
     json_array_foreach (engine_ids, index, id) {
-        const struct engine *engine = named_engine(hub, id);
+        const struct hub_engine *engine = named_engine(hub, id);
         if (!engine) {
             json_decref(uuids);
             query->ename = "IndexError";

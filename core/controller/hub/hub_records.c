@@ -65,7 +65,7 @@ static void record_unanswered(struct hub *hub, const char *msg_id, int id, const
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames)
 {
     struct records_item item = {.report = *report};
-    const struct engine *engine =
+    const struct hub_engine *engine =
         report->engine < 0 ? NULL : engines_by_id(&hub->engines, report->engine);
     /* All else is the hub's alone. */
     if (report->kind != REPORT_SUBMITTED && report->kind != REPORT_ASSIGNED &&
@@ -85,7 +85,7 @@ void hub_record(struct hub *hub, const struct report_record *report, struct mess
                           "its engine had gone before the request came");
 }
 
-void hub_record_death(struct hub *hub, const struct engine *engine, const char *why)
+void hub_record_death(struct hub *hub, const struct hub_engine *engine, const char *why)
 {
     const struct request *request;
     if (!hub->records)
@@ -107,7 +107,7 @@ void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind)
     message_close(&message);
 }
 
-void hub_record_return(struct hub *hub, const char *msg_id, const struct engine *engine)
+void hub_record_return(struct hub *hub, const char *msg_id, const struct hub_engine *engine)
 {
     struct report_record report = {.kind = REPORT_ASSIGNED, .engine = engine->id};
     struct message message;

@@ -26,12 +26,12 @@ static struct request *ledger_look_up(const struct ledger *ledger, const char *m
     return (struct request *)table_find(&ledger->requests, hash, msg_id, size);
 }
 
-static bool is_busy(const struct engine *engine)
+static bool is_busy(const struct hub_engine *engine)
 {
     return engine->pending_count[REPORT_DIRECT] || engine->pending_count[REPORT_TASK];
 }
 
-static void ledger_enter(struct ledger *ledger, struct request *request, struct engine *engine)
+static void ledger_enter(struct ledger *ledger, struct request *request, struct hub_engine *engine)
 {
     request->engine = engine;
     if (engine) {
@@ -46,7 +46,7 @@ static void ledger_enter(struct ledger *ledger, struct request *request, struct 
 
 static void ledger_leave(struct ledger *ledger, struct request *request)
 {
-    struct engine *engine = request->engine;
+    struct hub_engine *engine = request->engine;
     if (engine) {
         DL_DELETE(engine->pending[request->queue], request);
         engine->pending_count[request->queue]--;
@@ -65,7 +65,7 @@ static void ledger_end(struct ledger *ledger, struct request *request)
 }
 
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
-                   struct engine *engine)
+                   struct hub_engine *engine)
 {
     struct request *request = ledger_look_up(ledger, msg_id);
     if (request)
@@ -81,7 +81,7 @@ void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue 
     ledger_enter(ledger, request, engine);
 }
 
-void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine)
+void ledger_assign(struct ledger *ledger, const char *msg_id, struct hub_engine *engine)
 {
     struct request *request = ledger_look_up(ledger, msg_id);
     if (!request)
@@ -110,7 +110,7 @@ void ledger_done(struct ledger *ledger, const char *msg_id)
     ledger_end(ledger, request);
 }
 
-void ledger_forget_engine(struct ledger *ledger, struct engine *engine)
+void ledger_forget_engine(struct ledger *ledger, struct hub_engine *engine)
 {
     while (engine->pending[REPORT_DIRECT])
         ledger_end(ledger, engine->pending[REPORT_DIRECT]);

@@ -9,7 +9,7 @@
 
 struct request {
     struct table_item item;
-    struct engine *engine; /* NULL: a task that is not yet assigned */
+    struct hub_engine *engine; /* NULL: a task that is not yet assigned */
     struct request *prev, *next;
     unsigned char queue; /* enum report_queue */
     bool claimed;        /* its engine alone says that it has it */
@@ -29,14 +29,14 @@ int ledger_init(struct ledger *ledger, struct ipcl_error *error);
 
 /* `engine` may be NULL. A msg_id that is pending already is entered anew. */
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
-                   struct engine *engine);
-void ledger_assign(struct ledger *ledger, const char *msg_id, struct engine *engine);
+                   struct hub_engine *engine);
+void ledger_assign(struct ledger *ledger, const char *msg_id, struct hub_engine *engine);
 /* That it is pending, a reconnecting engine alone has said. */
 void ledger_claim(struct ledger *ledger, const char *msg_id);
 void ledger_done(struct ledger *ledger, const char *msg_id);
 /* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler
  * answers, so they wait to be assigned again or done. */
-void ledger_forget_engine(struct ledger *ledger, struct engine *engine);
+void ledger_forget_engine(struct ledger *ledger, struct hub_engine *engine);
 const struct request *ledger_find(const struct ledger *ledger, const char *msg_id);
 void ledger_release(struct ledger *ledger);
 

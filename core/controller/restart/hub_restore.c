@@ -8,7 +8,7 @@
 #include "controller/restart/previous.h"
 #include "controller/restart/restart.h"
 
-static void hub_restart_know(void *self, const struct engine *engine)
+static void hub_restart_know(void *self, const struct hub_engine *engine)
 {
     struct hub *hub = self;
     struct notice notice = {.kind = NOTICE_KNOWN, .id = engine->id, .sealed = engine->sealed};
@@ -41,7 +41,7 @@ static void restore_engines(struct hub *hub)
     int count = engine_table_load(&hub->table, &hub->engines, hub_expires_ms(hub), &error);
     if (count < 0)
         log_warn("hub: engines cannot be restored from %s: %s", hub->table.path, error.text);
-    for (struct engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
+    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         hub_expect_engine(hub, engine);
     if (hub->engines.by_id)
         log_info("hub: %u engines of the previous controller are expected back",
@@ -71,7 +71,7 @@ static void hub_restart_release(struct hub *hub)
  * later, it is an engine like others. */
 static void check_previous(struct hub *hub)
 {
-    const struct engine *engine = NULL;
+    const struct hub_engine *engine = NULL;
     while ((engine = previous_missing(hub->previous, &hub->engines, engine)))
         hub_miss_engine(hub, engine);
     hub->previous->until_ms = 0;
@@ -85,14 +85,14 @@ static long long hub_restart_tick(struct hub *hub, long long now_ms)
     return clock_due(previous->until_ms);
 }
 
-static const struct engine *hub_restart_awaited(const struct hub *hub, const char *uuid)
+static const struct hub_engine *hub_restart_awaited(const struct hub *hub, const char *uuid)
 {
     return previous_awaited(hub->previous, uuid);
 }
 
 /* Only of an engine that has proved that it was there it is believed that it has any, and then the
  * records tell which may be its own. */
-static void hub_restart_take_back(struct hub *hub, const json_t *content, struct engine *engine)
+static void hub_restart_take_back(struct hub *hub, const json_t *content, struct hub_engine *engine)
 {
     const json_t *pending = json_object_get(content, "pending"), *msg_id;
     size_t index;

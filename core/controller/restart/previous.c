@@ -9,7 +9,7 @@
 #define ENDS_KEPT 1000
 
 struct previous_engine {
-    struct engine engine;
+    struct hub_engine engine;
     bool gone;
     char *end;                           /* how; NULL where memory was short */
     struct previous_engine *prev, *next; /* among those that have gone */
@@ -35,7 +35,7 @@ static void previous_drop(struct previous *previous, struct previous_engine *eng
     free(engine);
 }
 
-void previous_add(struct previous *previous, const struct engine *engine)
+void previous_add(struct previous *previous, const struct hub_engine *engine)
 {
     struct previous_engine *added =
         previous_find(previous, engine->uuid) ? NULL : calloc(1, sizeof(*added));
@@ -48,7 +48,7 @@ void previous_add(struct previous *previous, const struct engine *engine)
     HASH_ADD_KEYPTR(hh, previous->by_uuid, added->engine.uuid, strlen(added->engine.uuid), added);
 }
 
-const struct engine *previous_awaited(const struct previous *previous, const char *uuid)
+const struct hub_engine *previous_awaited(const struct previous *previous, const char *uuid)
 {
     const struct previous_engine *found = previous_find(previous, uuid);
     return found && !found->gone ? &found->engine : NULL;
@@ -74,8 +74,9 @@ void previous_forget(struct previous *previous, const char *uuid)
         previous_drop(previous, found);
 }
 
-const struct engine *previous_missing(const struct previous *previous,
-                                      const struct engines *engines, const struct engine *after)
+const struct hub_engine *previous_missing(const struct previous *previous,
+                                          const struct engines *engines,
+                                          const struct hub_engine *after)
 {
     const struct previous_engine *at =
         after ? ((const struct previous_engine *)after)->hh.next : previous->by_uuid;

@@ -20,17 +20,18 @@ struct previous {
 };
 
 /* Takes over nothing of `engine`, of which id, uuid, route and info are noted. */
-void previous_add(struct previous *previous, const struct engine *engine);
+void previous_add(struct previous *previous, const struct hub_engine *engine);
 /* One that is awaited, or NULL. */
-const struct engine *previous_awaited(const struct previous *previous, const char *uuid);
+const struct hub_engine *previous_awaited(const struct previous *previous, const char *uuid);
 /* It is known how one that is awaited has ended, as a sentence. Returns whether it was awaited. */
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence);
 /* One is back. */
 void previous_forget(struct previous *previous, const char *uuid);
 /* The first that is awaited and is none of these, or, where `after` is not NULL, the next one.
  * NULL: there is none. */
-const struct engine *previous_missing(const struct previous *previous,
-                                      const struct engines *engines, const struct engine *after);
+const struct hub_engine *previous_missing(const struct previous *previous,
+                                          const struct engines *engines,
+                                          const struct hub_engine *after);
 /* A new object: by uuid how each has ended, of the last thousand, null where it is awaited. */
 json_t *previous_to_json(const struct previous *previous);
 void previous_release(struct previous *previous);

@@ -1,11 +1,11 @@
 /* The watcher's notice to the controller that an engine has ended. */
-#ifndef ENGINE_NOTICE_H
-#define ENGINE_NOTICE_H
+#ifndef ENGINE_END_NOTICE_H
+#define ENGINE_END_NOTICE_H
 
 #include "engine/io.h"
 #include "engine/watch_private.h"
 
-struct notice {
+struct end_notice {
     const struct watch_news *news;
     const char *profile_dir; /* where plugins are looked for */
     enum io_cause cause;
@@ -15,6 +15,6 @@ struct notice {
 
 /* Sends it, and waits until it has left. Where it cannot be sent, the controller misses
  * heartbeats. */
-void notice_send(const struct notice *notice);
+void end_notice_send(const struct end_notice *notice);
 
 #endif

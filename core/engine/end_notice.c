@@ -1,6 +1,6 @@
 /* The watcher's notice that an engine has ended. Its process has one thread, which owns the
  * socket. */
-#include "engine/notice.h"
+#include "engine/end_notice.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@
 /* How long the notice may take to leave. ipyparallel's nanny waits as long. */
 #define LINGER_MS 3000
 
-void notice_send(const struct notice *notice)
+void end_notice_send(const struct end_notice *notice)
 {
     struct ipcl_error error;
     struct curve curve = {0};
