@@ -43,6 +43,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/schedulers/gather.c core/controller/schedulers/gather.h \
 	core/controller/schedulers/heart.c \
 	core/controller/schedulers/iopub.c \
+	core/controller/schedulers/passage.c core/controller/schedulers/passage.h \
 	core/controller/schedulers/publishers.c core/controller/schedulers/publishers.h \
 	core/controller/schedulers/relay.c \
 	core/controller/schedulers/task.c core/controller/schedulers/task.h \

@@ -7,41 +7,24 @@
  * coalesced one there is a book (gather.h), as the reply has to wait for all. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/trace.h"
-#include "controller/exchange/asked.h"
-#include "controller/schedulers/broadcast_request.h"
-#include "controller/exchange/channels.h"
-#include "controller/exchange/controller.h"
 #include "controller/door/gate.h"
-#include "controller/delivery/replies.h"
-#include "controller/schedulers/gather.h"
-#include "controller/exchange/refusal.h"
 #include "controller/delivery/reply.h"
-#include "controller/exchange/report.h"
-#include "controller/delivery/targets.h"
-#include "wire/loop.h"
+#include "controller/exchange/notice.h"
+#include "controller/schedulers/broadcast_request.h"
+#include "controller/schedulers/gather.h"
+#include "controller/schedulers/passage.h"
 
 struct broadcaster {
-    struct loop *loop;
-    struct sessions sessions;
-    void *clients;
-    void *notices;
-    struct targets targets;
-    struct replies replies;
+    struct passage passage; /* what it has `asked` are plain ones */
     struct gather gather;
-    struct asked asked; /* of plain ones */
-    int losses;         /* of answers that are too large to be read (gate.h) */
-    struct report report;
-    struct refusal bad_request;
-    struct refusal bad_reply;
 };
 
 static struct target *broadcast_find_target(const struct broadcaster *broadcast, const char *uuid)
 {
-    return targets_find(&broadcast->targets, uuid, strlen(uuid));
+    return targets_find(&broadcast->passage.targets, uuid, strlen(uuid));
 }
 
 /* The content of the coalesced reply where parts failed. */
@@ -74,7 +57,7 @@ static int build_coalesced(struct broadcaster *broadcast, const struct gathering
     enum part_state state = gathering_state(gathering);
     const struct gather_part *part;
     char type[64];
-    reply_type(broadcast->sessions.clients, &gathering->request, type, sizeof(type));
+    reply_type(broadcast->passage.sessions.clients, &gathering->request, type, sizeof(type));
     json_t *metadata = coalesced_metadata(gathering, status[state]);
     json_t *content = state == PART_FAILED    ? error_content(broadcast, gathering)
                       : state == PART_ABORTED ? json_pack("{s:s}", "status", "aborted")
@@ -92,7 +75,7 @@ static int build_coalesced(struct broadcaster *broadcast, const struct gathering
     }
     int failed = !metadata ||
                  message_append(reply, gathering->request.client, gathering->request.client_size) ||
-                 session_build(broadcast->sessions.clients, reply, &parts, NULL, NULL);
+                 session_build(broadcast->passage.sessions.clients, reply, &parts, NULL, NULL);
     for (part = gathering->parts; part && !failed && state == PART_OK; part = part->next)
         for (size_t i = 0; i < part->buffer_count && !failed; i++)
             failed = message_append_frame(reply, &part->buffers[i]);
@@ -109,10 +92,10 @@ static void broadcast_finish(struct broadcaster *broadcast, struct gathering *ga
         return;
     message_init(&reply);
     if (build_coalesced(broadcast, gathering, &reply))
-        replies_error(&broadcast->replies, &gathering->request, NULL, "MemoryError",
+        replies_error(&broadcast->passage.replies, &gathering->request, NULL, "MemoryError",
                       "the controller is out of memory");
     else
-        replies_send(&broadcast->replies, &reply);
+        replies_send(&broadcast->passage.replies, &reply);
     trace_step(TRACE_REPLY, gathering->msg_id, gathering->hh.keylen, -1);
     message_close(&reply);
     gather_close(&broadcast->gather, gathering);
@@ -131,10 +114,10 @@ static void broadcast_returned(void *self, struct message *message, const struct
 {
     struct broadcaster *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
-    if (!session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id,
-                      1))
-        report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, msg_id.data,
-                   msg_id.size, message);
+    if (!session_find(broadcast->passage.sessions.clients, message_part(message, MESSAGE_HEADER),
+                      &msg_id, 1))
+        report_add(&broadcast->passage.report, REPORT_SUBMITTED, REPORT_DIRECT, target->id,
+                   msg_id.data, msg_id.size, message);
 }
 
 /* Whether it is a part of a coalesced broadcast, or the reply to one, for which the engine copies
@@ -142,12 +125,12 @@ static void broadcast_returned(void *self, struct message *message, const struct
 static bool is_coalescing(const struct broadcaster *broadcast, struct message *message)
 {
     struct ipcl_member member = {.name = "is_coalescing"};
-    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_METADATA), &member,
-                     1) ||
+    if (session_find(broadcast->passage.sessions.clients, message_part(message, MESSAGE_METADATA),
+                     &member, 1) ||
         member.state != IPCL_MEMBER_OTHER)
         return false;
     json_t *value =
-        session_serial(broadcast->sessions.clients)->unpack(member.data, member.size, NULL);
+        session_serial(broadcast->passage.sessions.clients)->unpack(member.data, member.size, NULL);
     bool coalescing = json_is_true(value);
     json_decref(value);
     return coalescing;
@@ -159,22 +142,24 @@ static void broadcast_undelivered(void *self, struct message *message, const str
     struct broadcaster *broadcast = self;
     struct ipcl_member msg_id = {.name = "msg_id"};
     struct reply_request request;
-    session_find(broadcast->sessions.clients, message_part(message, MESSAGE_HEADER), &msg_id, 1);
+    session_find(broadcast->passage.sessions.clients, message_part(message, MESSAGE_HEADER),
+                 &msg_id, 1);
     struct gather_part *part = is_coalescing(broadcast, message)
                                    ? gather_find(&broadcast->gather, msg_id.data, msg_id.size)
                                    : NULL;
-    bool awaited = part || (msg_id.state == IPCL_MEMBER_TEXT &&
-                            asked_take(&broadcast->asked, message, &msg_id) == ASKED_ANSWER);
+    bool awaited =
+        part || (msg_id.state == IPCL_MEMBER_TEXT &&
+                 asked_take(&broadcast->passage.asked, message, &msg_id) == ASKED_ANSWER);
     message_swap_identities(message);
     reply_request_of(message, &request);
     request.engine = NULL;
     if (awaited)
-        targets_report_undelivered(&broadcast->report, target, broadcast->sessions.clients,
-                                   &request, &msg_id, why);
+        targets_report_undelivered(&broadcast->passage.report, target,
+                                   broadcast->passage.sessions.clients, &request, &msg_id, why);
     if (part)
         fail_part(broadcast, part, why);
     else
-        replies_error(&broadcast->replies, &request, target->uuid, "EngineError", why);
+        replies_error(&broadcast->passage.replies, &request, target->uuid, "EngineError", why);
 }
 
 static void broadcast_read_notices(void *self);
@@ -187,7 +172,7 @@ static void refuse_part(struct broadcaster *broadcast, struct broadcast_request 
     reply_request_of(request->message, &reply);
     reply.header = broadcast_request_header(request, uuid, &reply.header_size);
     if (reply.header)
-        replies_error(&broadcast->replies, &reply, uuid, "EngineError", text);
+        replies_error(&broadcast->passage.replies, &reply, uuid, "EngineError", text);
 }
 
 /* Sends one engine's request. Returns NULL, or why it cannot be. */
@@ -201,14 +186,14 @@ static const char *send_part(struct broadcaster *broadcast, struct broadcast_req
     message_init(&part);
     const struct ipcl_member msg_id = {.data = id, .size = strlen(id)};
     if (broadcast_request_part(request, target->uuid, &part) ||
-        (!request->coalescing && asked_add(&broadcast->asked, message_partner(&part), target->uuid,
-                                           &msg_id, &request->message->msg_type))) {
+        (!request->coalescing && asked_add(&broadcast->passage.asked, message_partner(&part),
+                                           target->uuid, &msg_id, &request->message->msg_type))) {
         why = "did not get this request: the controller is out of memory";
     } else {
         if (target->id >= 0)
-            report_add(&broadcast->report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
+            report_add(&broadcast->passage.report, REPORT_SUBMITTED, REPORT_DIRECT, target->id, id,
                        msg_id.size, &part);
-        targets_send(&broadcast->targets, target, &part);
+        targets_send(&broadcast->passage.targets, target, &part);
         trace_step(TRACE_DISPATCH, id, msg_id.size, target->id);
     }
     message_close(&part);
@@ -221,14 +206,14 @@ static void fan_out(struct broadcaster *broadcast, struct broadcast_request *req
                     struct gathering *gathering)
 {
     char id[REPORT_TEXT_MAX + 1], text[NOTICE_TEXT_BYTES + 64];
-    broadcast->targets.outbox.sharers = request->count;
-    seal_tag_buffers(&broadcast->sessions.engine_seal, request->message);
+    broadcast->passage.targets.outbox.sharers = request->count;
+    seal_tag_buffers(&broadcast->passage.sessions.engine_seal, request->message);
     for (size_t i = 0; i < request->count; i++) {
         const struct broadcast_target *named = &request->targets[i];
         struct target *target = broadcast_find_target(broadcast, named->uuid);
         struct gather_part *part = NULL;
         if (!target)
-            target = targets_await(&broadcast->targets, named->uuid, strlen(named->uuid));
+            target = targets_await(&broadcast->passage.targets, named->uuid, strlen(named->uuid));
         broadcast_request_id(request, named->uuid, id);
         if (gathering)
             part = gather_add(&broadcast->gather, gathering, id, named->uuid,
@@ -239,7 +224,8 @@ static void fan_out(struct broadcaster *broadcast, struct broadcast_request *req
         if (!why)
             continue;
         const char *end =
-            target ? NULL : targets_end(&broadcast->targets, named->uuid, strlen(named->uuid));
+            target ? NULL
+                   : targets_end(&broadcast->passage.targets, named->uuid, strlen(named->uuid));
         if (target)
             snprintf(text, sizeof(text), "%s %s", target->name, why);
         else if (end)
@@ -260,7 +246,7 @@ static void fan_out_coalesced(struct broadcaster *broadcast, struct broadcast_re
     struct gathering *gathering =
         gather_open(&broadcast->gather, request->msg_id, request->msg_id_size, reply);
     if (!gathering) {
-        replies_error(&broadcast->replies, reply, NULL, "ValueError",
+        replies_error(&broadcast->passage.replies, reply, NULL, "ValueError",
                       "a broadcast of this msg_id is pending already, or memory is short");
         return;
     }
@@ -274,17 +260,18 @@ static void broadcast_from_client(void *self, struct message *message)
     struct broadcaster *broadcast = self;
     struct broadcast_request request;
     struct reply_request reply;
-    if (!replies_verify(&broadcast->replies, &broadcast->bad_request, message, 1))
+    if (!replies_verify(&broadcast->passage.replies, &broadcast->passage.bad_request, message, 1))
         return;
-    early_meet(&broadcast->replies.early, message);
+    early_meet(&broadcast->passage.replies.early, message);
     trace_step(TRACE_RECEIVE, message->msg_id.data, message->msg_id.size, -1);
     reply_request_of(message, &reply);
-    const char *wrong = broadcast_request_read(&request, broadcast->sessions.clients, message);
+    const char *wrong =
+        broadcast_request_read(&request, broadcast->passage.sessions.clients, message);
     /* Of an engine that has just come the client may have heard before we have. */
     if (!wrong)
         broadcast_read_notices(broadcast);
     if (wrong)
-        replies_error(&broadcast->replies, &reply, NULL, "ValueError", wrong);
+        replies_error(&broadcast->passage.replies, &reply, NULL, "ValueError", wrong);
     else if (request.coalescing)
         fan_out_coalesced(broadcast, &request, &reply);
     else
@@ -301,7 +288,7 @@ static void answer_part(struct broadcaster *broadcast, struct gather_part *part,
     zmq_msg_t *content = message_part(message, MESSAGE_CONTENT);
     enum part_state state = PART_FAILED;
     json_t *error = NULL;
-    if (!session_find(broadcast->sessions.clients, content, &status, 1) &&
+    if (!session_find(broadcast->passage.sessions.clients, content, &status, 1) &&
         status.state == IPCL_MEMBER_TEXT) {
         if (status.size == 2 && !memcmp(status.data, "ok", 2))
             state = PART_OK;
@@ -309,7 +296,7 @@ static void answer_part(struct broadcaster *broadcast, struct gather_part *part,
             state = PART_ABORTED;
     }
     if (state == PART_FAILED)
-        error = session_unpack(broadcast->sessions.clients, content, NULL);
+        error = session_unpack(broadcast->passage.sessions.clients, content, NULL);
     gather_answer(&broadcast->gather, part, state, error, message);
     broadcast_finish(broadcast, gathering);
 }
@@ -324,40 +311,41 @@ static void broadcast_from_engine(void *self, struct message *message)
 {
     struct broadcaster *broadcast = self;
     struct ipcl_member parent = {.name = "msg_id"};
-    if (refusal_verify(&broadcast->bad_reply, &broadcast->sessions.engine_seal, message, 2) !=
-        SESSION_ACCEPTED)
+    if (refusal_verify(&broadcast->passage.bad_reply, &broadcast->passage.sessions.engine_seal,
+                       message, 2) != SESSION_ACCEPTED)
         return;
     zmq_msg_t *uuid = message_peer(message);
-    bool known = routes_translate(&broadcast->targets.routes, uuid);
+    bool known = routes_translate(&broadcast->passage.targets.routes, uuid);
     struct target *target =
-        targets_find(&broadcast->targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
-    if (!known || (!target && !targets_may_return(&broadcast->targets, zmq_msg_data(uuid),
+        targets_find(&broadcast->passage.targets, zmq_msg_data(uuid), zmq_msg_size(uuid));
+    if (!known || (!target && !targets_may_return(&broadcast->passage.targets, zmq_msg_data(uuid),
                                                   zmq_msg_size(uuid)))) {
-        refusal_note(&broadcast->bad_reply, REFUSED_STRANGER,
+        refusal_note(&broadcast->passage.bad_reply, REFUSED_STRANGER,
                      "it comes from an engine that is not registered");
         return;
     }
-    if (session_find(broadcast->sessions.clients, message_part(message, MESSAGE_PARENT), &parent,
-                     1) ||
+    if (session_find(broadcast->passage.sessions.clients, message_part(message, MESSAGE_PARENT),
+                     &parent, 1) ||
         parent.state != IPCL_MEMBER_TEXT) {
-        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, "it answers nothing");
+        refusal_note(&broadcast->passage.bad_reply, REFUSED_NOT_ASKED, "it answers nothing");
         return;
     }
     bool coalescing = is_coalescing(broadcast, message);
     struct gather_part *part =
         coalescing ? gather_find(&broadcast->gather, parent.data, parent.size) : NULL;
-    enum asked_verdict verdict =
-        part ? verdict_of_part(part, target) : asked_take(&broadcast->asked, message, &parent);
+    enum asked_verdict verdict = part ? verdict_of_part(part, target)
+                                      : asked_take(&broadcast->passage.asked, message, &parent);
     if (verdict == ASKED_OTHER) {
-        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, REFUSAL_NOT_ASKED);
+        refusal_note(&broadcast->passage.bad_reply, REFUSED_NOT_ASKED, REFUSAL_NOT_ASKED);
         return;
     }
     trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
     /* Also where its broadcast was the previous controller's: the engine told the hub that it had
      * it. */
-    asked_report(&broadcast->report, verdict, target ? target->id : -1, &parent, message);
+    asked_report(&broadcast->passage.report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {
-        refusal_note(&broadcast->bad_reply, REFUSED_NOT_ASKED, "its broadcast is not known");
+        refusal_note(&broadcast->passage.bad_reply, REFUSED_NOT_ASKED,
+                     "its broadcast is not known");
         return;
     }
     if (part) {
@@ -365,7 +353,7 @@ static void broadcast_from_engine(void *self, struct message *message)
         return;
     }
     message_swap_identities(message);
-    replies_send(&broadcast->replies, message);
+    replies_send(&broadcast->passage.replies, message);
 }
 
 /* What an engine that has gone has not answered. */
@@ -386,9 +374,9 @@ static void report_lost(struct broadcaster *broadcast, const struct gather_part 
                              msg_id = {.data = part->msg_id, .size = strlen(part->msg_id)};
     struct message reply;
     message_init(&reply);
-    if (!reply_lost(broadcast->sessions.clients, &reply, &client, &msg_id, target->uuid, false,
-                    why))
-        asked_report(&broadcast->report, ASKED_ANSWER, target->id, &msg_id, &reply);
+    if (!reply_lost(broadcast->passage.sessions.clients, &reply, &client, &msg_id, target->uuid,
+                    false, why))
+        asked_report(&broadcast->passage.report, ASKED_ANSWER, target->id, &msg_id, &reply);
     message_close(&reply);
 }
 
@@ -400,11 +388,11 @@ static void lose_oldest(struct broadcaster *broadcast, const struct target *targ
     struct gather_part *part = broadcast->gather.open_parts;
     struct message reply;
     message_init(&reply);
-    if (asked_lose(&broadcast->asked, target->uuid, &client, &msg_id) &&
-        !reply_lost(broadcast->sessions.clients, &reply, &client, &msg_id, target->uuid, false,
-                    why)) {
-        asked_report(&broadcast->report, ASKED_ANSWER, target->id, &msg_id, &reply);
-        replies_send(&broadcast->replies, &reply);
+    if (asked_lose(&broadcast->passage.asked, target->uuid, &client, &msg_id) &&
+        !reply_lost(broadcast->passage.sessions.clients, &reply, &client, &msg_id, target->uuid,
+                    false, why)) {
+        asked_report(&broadcast->passage.report, ASKED_ANSWER, target->id, &msg_id, &reply);
+        replies_send(&broadcast->passage.replies, &reply);
     }
     while (part && strcmp(part->uuid, target->uuid))
         part = part->hh.next;
@@ -419,11 +407,11 @@ static void broadcast_hear_losses(void *self)
 {
     struct broadcaster *broadcast = self;
     struct gate_loss loss;
-    while (gate_read_loss(broadcast->losses, &loss)) {
-        loop_drain(broadcast->loop, broadcast->targets.engines);
-        const char *uuid = routes_owner(&broadcast->targets.routes, loss.name);
+    while (gate_read_loss(broadcast->passage.losses, &loss)) {
+        loop_drain(broadcast->passage.loop, broadcast->passage.targets.engines);
+        const char *uuid = routes_owner(&broadcast->passage.targets.routes, loss.name);
         const struct target *target =
-            uuid ? targets_find(&broadcast->targets, uuid, strlen(uuid)) : NULL;
+            uuid ? targets_find(&broadcast->passage.targets, uuid, strlen(uuid)) : NULL;
         if (target)
             lose_oldest(broadcast, target, loss.text);
     }
@@ -433,36 +421,36 @@ static void broadcast_read_notices(void *self)
 {
     struct broadcaster *broadcast = self;
     struct notice notice;
-    while (notice_recv(broadcast->notices, &notice)) {
+    while (notice_recv(broadcast->passage.notices, &notice)) {
         if (notice.kind == NOTICE_KNOWN) {
-            targets_know(&broadcast->targets, &notice);
+            targets_know(&broadcast->passage.targets, &notice);
             continue;
         }
         if (notice.kind == NOTICE_ADDED) {
-            targets_add(&broadcast->targets, &notice);
+            targets_add(&broadcast->passage.targets, &notice);
             continue;
         }
         /* What it answered before it went still counts. */
-        loop_drain(broadcast->loop, broadcast->targets.engines);
-        targets_remove(&broadcast->targets, &notice);
-        asked_forget(&broadcast->asked, notice.uuid);
+        loop_drain(broadcast->passage.loop, broadcast->passage.targets.engines);
+        targets_remove(&broadcast->passage.targets, &notice);
+        asked_forget(&broadcast->passage.asked, notice.uuid);
         fail_parts_of(broadcast, &notice);
-        report_forgotten(&broadcast->report, notice.uuid);
+        report_forgotten(&broadcast->passage.report, notice.uuid);
     }
 }
 
 static long long broadcast_on_tick(void *self, long long now_ms)
 {
     struct broadcaster *broadcast = self;
-    long long replies_ms = replies_tick(&broadcast->replies, now_ms);
-    long long targets_ms = targets_tick(&broadcast->targets, now_ms);
-    report_flush(&broadcast->report);
+    long long replies_ms = replies_tick(&broadcast->passage.replies, now_ms);
+    long long targets_ms = targets_tick(&broadcast->passage.targets, now_ms);
+    report_flush(&broadcast->passage.report);
     return clock_sooner(replies_ms, targets_ms);
 }
 
 static struct loop *broadcast_loop(void *self)
 {
-    return ((struct broadcaster *)self)->loop;
+    return ((struct broadcaster *)self)->passage.loop;
 }
 
 static void broadcast_destroy(void *self)
@@ -470,73 +458,38 @@ static void broadcast_destroy(void *self)
     struct broadcaster *broadcast = self;
     if (!broadcast)
         return;
-    refusal_summary(&broadcast->bad_request);
-    refusal_summary(&broadcast->bad_reply);
-    targets_release(&broadcast->targets);
-    replies_release(&broadcast->replies);
+    passage_close(&broadcast->passage);
     gather_release(&broadcast->gather);
-    asked_release(&broadcast->asked);
-    loop_destroy(broadcast->loop);
-    if (broadcast->losses > 0)
-        close(broadcast->losses);
-    sessions_destroy(&broadcast->sessions);
-    report_release(&broadcast->report);
     free(broadcast);
-}
-
-static int broadcast_open_sockets(struct broadcaster *broadcast, struct controller *controller,
-                                  struct ipcl_error *error)
-{
-    controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
-    broadcast->notices = channel_bind(controller, CHANNEL_BROADCAST, error);
-    if (loop_add_ready(broadcast->loop, broadcast->notices, broadcast_read_notices, broadcast))
-        return -1;
-    broadcast->losses = gate_watch_losses(error);
-    if (loop_add_fd(broadcast->loop, broadcast->losses, broadcast_hear_losses, broadcast))
-        return -1;
-    broadcast->targets.engines = controller_listen_mandatory(
-        controller, "broadcast_out", &controller->engines.broadcast[0], error);
-    if (loop_add(broadcast->loop, broadcast->targets.engines, broadcast_from_engine, broadcast))
-        return -1;
-    stats_watch(STATS_BROADCAST_ENGINES, broadcast->loop, broadcast->targets.engines,
-                &broadcast->sessions.engine_seal);
-    broadcast->clients =
-        controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER, "broadcast_in",
-                          &controller->clients.broadcast[0], error);
-    if (loop_add(broadcast->loop, broadcast->clients, broadcast_from_client, broadcast))
-        return -1;
-    stats_watch(STATS_BROADCAST_CLIENTS, broadcast->loop, broadcast->clients,
-                &broadcast->sessions.client_seal);
-    if (replies_prepare(&broadcast->replies, controller, &broadcast->sessions.client_seal,
-                        broadcast->clients, STATS_BROADCAST_CLIENTS, error) ||
-        targets_prepare(&broadcast->targets, controller, &broadcast->sessions.engine_seal,
-                        STATS_BROADCAST_ENGINES, error))
-        return -1;
-    replies_await_clients(&broadcast->replies, controller);
-    broadcast->targets.return_until_ms = broadcast->replies.early.until_ms;
-    broadcast->report.socket = channel_connect(controller, CHANNEL_HUB, error);
-    return loop_keep(broadcast->loop, broadcast->report.socket);
 }
 
 static void *broadcast_create(struct controller *controller, struct ipcl_error *error)
 {
+    static const struct passage_kind kind = {
+        "broadcast",
+        CHANNEL_BROADCAST,
+        SEAL_BROADCAST,
+        "broadcast_in",
+        "broadcast_out",
+        STATS_BROADCAST_CLIENTS,
+        STATS_BROADCAST_ENGINES,
+        broadcast_from_client,
+        broadcast_from_engine,
+        broadcast_read_notices,
+        broadcast_hear_losses,
+        broadcast_on_tick,
+    };
     struct broadcaster *broadcast = controller_allocate(sizeof(*broadcast), error);
     if (!broadcast)
         return NULL;
-    broadcast->bad_request.socket = STATS_BROADCAST_CLIENTS;
-    broadcast->bad_reply.socket = STATS_BROADCAST_ENGINES;
-    broadcast->targets.undelivered = broadcast_undelivered;
-    broadcast->targets.returned = broadcast_returned;
-    broadcast->targets.self = broadcast;
-    broadcast->report.recording = controller->store != NULL;
-    broadcast->loop = loop_create("broadcast", error);
-    if (!broadcast->loop || asked_init(&broadcast->asked, controller->restarted, error) ||
-        controller_sessions(controller, SEAL_BROADCAST, &broadcast->sessions, error) ||
-        broadcast_open_sockets(broadcast, controller, error)) {
+    controller->clients.broadcast_count = controller->engines.broadcast_count = 1;
+    broadcast->passage.targets.undelivered = broadcast_undelivered;
+    broadcast->passage.targets.returned = broadcast_returned;
+    if (passage_open(&broadcast->passage, &kind, broadcast, controller,
+                     &controller->clients.broadcast[0], &controller->engines.broadcast[0], error)) {
         broadcast_destroy(broadcast);
         return NULL;
     }
-    loop_set_tick(broadcast->loop, broadcast_on_tick, broadcast);
     return broadcast;
 }
 
