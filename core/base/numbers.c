@@ -38,7 +38,7 @@ static const char *read_number(const char *at, long *number)
 int numbers_add(struct numbers *numbers, const char *text, int least, int most)
 {
     for (const char *at = text; *at;) {
-        long first, last;
+        long first = 0, last;
         const char *end = read_number(at, &first);
         last = first;
         if (end && *end == '-')

@@ -14,8 +14,6 @@
 
 #include "base/secret.h"
 
-extern char **environ;
-
 /* A file in memory that holds `text` and is read from its beginning. NULL on failure. */
 static FILE *file_of(const char *text)
 {

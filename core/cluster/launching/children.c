@@ -24,8 +24,6 @@
 #define SOON_MS        2
 #define LEFT_BEHIND_MS 1000 /* how long they have between SIGTERM and SIGKILL */
 
-extern char **environ;
-
 struct child {
     struct child *next;
     struct children *owner;
