@@ -131,10 +131,10 @@ def test_reused_files(controller):
         ("--transport=udp", "one of tcp,ipc"),
         ("--ping=0", "HeartMonitor.period"),
         ("--hwm=-1", "TaskScheduler.hwm"),
-        ("--ports=abc", "no port"),
+        ("--ports=abc", "neither a port"),
         ("--cluster-id=a/b", "without / "),
         ("--HeartMonitor.perod=5", "period"),
-        ("word", "not understood"),
+        ("word", "is not an option"),
     ],
 )
 def test_wrong_settings_are_errors(sandbox, argument, expected):

@@ -113,7 +113,7 @@ def test_a_topic_of_any_length_does_not_end_the_controller(sandbox, controller, 
     peer = controller()
     info = getattr(peer, side)
     subscriber = sandbox.start(PYTHON, "-c", SUBSCRIBE, info["curve_serverkey"], peer.url(info[name]))
-    said = "connection of 127.0.0.1 is ended: it sends a frame of 3000.. bytes, and 1024 may be in a subscription"
+    said = "connection of 127.0.0.1 is ended: it sends a frame of 3000.. bytes, but at most 1024 are allowed in a subscription"
     peer.process.wait_for_output(said)
     subscriber.stop()
     assert peer.engines() == {}
@@ -156,7 +156,9 @@ def test_a_stranger_makes_the_controller_hold_nothing(controller, growth, mechan
         connection.sendall(bytes([flags]) + (1 << 32).to_bytes(8, "big"))
         for _ in range(100):
             connection.sendall(MEGABYTE)
-    peer.process.wait_for_output("it sends a frame of 4294967296 bytes, and 2048 may be before it has proved who it is")
+    peer.process.wait_for_output(
+        "it sends a frame of 4294967296 bytes, but at most 2048 are allowed before it has proved who it is"
+    )
     assert peer.engines() == {}
     assert growth(peer) < 20 << 20
 
@@ -314,7 +316,7 @@ def test_a_client_that_sends_what_is_too_large_to_be_read_is_served_again_and_th
     client = peer.connect(zmq.DEALER, peer.client["task"], b"client")
     submit(peer, client, buffers=[b"x" * 20000000])
     peer.process.wait_for_output(
-        "it sends a frame of 20000000 bytes, and 16777280 may be .*: the request or result is lost"
+        "it sends a frame of 20000000 bytes, but at most 16777280 are allowed .*: the request or result is lost"
     )
     msg_id = submit(peer, client, metadata={"timeout": 0.1})
     assert peer.receive(client)[2]["msg_id"] == msg_id

@@ -137,7 +137,7 @@ def test_requests_to_an_engine_that_does_not_read_are_refused_at_a_bound(control
     assert growth(peer) < BOUND + (40 << 20)
     assert {content["ename"] for content in refused} == {"EngineError"}
     assert "unread_backlog" in refused[0]["evalue"]
-    assert "does not read those before" in peer.process.output
+    assert "does not read earlier" in peer.process.output
     taken = 200 - len(refused)
     assert 20 < taken < 100
     for _ in range(taken):  # it reads what waits for it
