@@ -11,23 +11,6 @@
 /* The hub takes shorter lines, and where one is none it drops all that the engine says. */
 #define FACT_BYTES 256
 
-/* Batch systems tell what they start in which job it is, and in which element of an array. People
- * know the two as their system prints them. */
-static const struct batch_job {
-    const char *system;
-    const char *job;     /* the variable with its id, */
-    const char *element; /* and with the element's number, which is set in each job; NULL: none */
-    const char *alone;   /* what that says where the job is no array */
-    const char *before, *after;
-} batch_jobs[] = {
-    {"Slurm", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "", "_", ""},
-    {"Slurm", "SLURM_JOB_ID", NULL, NULL, "", ""},
-    {"PBS", "PBS_JOBID", NULL, NULL, "", ""},
-    {"HTCondor", "CONDOR_ID", NULL, NULL, "", ""}, /* set by our submit description */
-    {"LSF", "LSB_JOBID", "LSB_JOBINDEX", "0", "[", "]"},
-    {"SGE", "JOB_ID", "SGE_TASK_ID", "undefined", ".", ""},
-};
-
 /* Adds what there is, if the hub takes it. */
 static void add(json_t *facts, const char *name, const char *text)
 {
@@ -38,26 +21,58 @@ static void add(json_t *facts, const char *name, const char *text)
         json_object_set_new(facts, name, json_string(text));
 }
 
-static void add_job(json_t *facts)
+/* Puts variables of the environment in their places: "{JOB_ID}.{TASK_ID!none}" up to `end`. Returns
+ * false where one has no value, or that behind the '!', or it is no name, or too long. */
+static bool fill_in(const char *from, const char *end, char *text, size_t size)
 {
-    const size_t count = sizeof(batch_jobs) / sizeof(*batch_jobs);
-    char text[FACT_BYTES + 1];
-    for (size_t i = 0; i < count && !json_object_get(facts, "job"); i++) {
-        const struct batch_job *kind = &batch_jobs[i];
-        const char *job = getenv(kind->job), *element = kind->element ? getenv(kind->element) : "";
-        if (!job || !*job || !element)
+    size_t used = 0;
+    while (from < end && used + 1 < size) {
+        const char *close = memchr(from, '}', (size_t)(end - from)), *value;
+        char name[FACT_BYTES];
+        if (*from != '{') {
+            text[used++] = *from++;
             continue;
-        bool alone = !kind->element || !strcmp(element, kind->alone);
-        snprintf(text, sizeof(text), "%s job %s%s%s%s", kind->system, job,
-                 alone ? "" : kind->before, alone ? "" : element, alone ? "" : kind->after);
-        add(facts, "job", text);
+        }
+        if (!close || close - from > (long)sizeof(name))
+            return false;
+        snprintf(name, sizeof(name), "%.*s", (int)(close - from - 1), from + 1);
+        char *other = strchr(name, '!');
+        if (other)
+            *other++ = '\0';
+        value = getenv(name);
+        if (!value || !*value || (other && strcmp(value, other) == 0) ||
+            strlen(value) >= size - used)
+            return false;
+        used += strlen(strcpy(text + used, value));
+        from = close + 1;
+    }
+    text[used] = '\0';
+    return from == end;
+}
+
+/* As the setting says: "Slurm job {SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|{SLURM_JOB_ID}". What
+ * is before the first variable is before each of the names, of which the first that is whole
+ * counts. */
+static void add_job(json_t *facts, const struct engine *engine)
+{
+    const char *names = settings_string(engine->settings, "IPEngine", "batch_job");
+    size_t before = strcspn(names, "{");
+    char text[FACT_BYTES + 1];
+    snprintf(text, sizeof(text), "%.*s", (int)before, names);
+    for (names += before; before < FACT_BYTES && *names; names += *names == '|') {
+        const char *end = strchrnul(names, '|');
+        if (fill_in(names, end, text + before, sizeof(text) - before)) {
+            add(facts, "job", text);
+            return;
+        }
+        names = end;
     }
 }
 
-bool facts_in_batch_job(void)
+bool facts_in_batch_job(const struct engine *engine)
 {
     json_t *facts = json_object();
-    add_job(facts);
+    add_job(facts, engine);
     bool in_job = json_object_size(facts) > 0;
     json_decref(facts);
     return in_job;
@@ -80,7 +95,7 @@ json_t *facts_of(const struct engine *engine)
     int64_t copy = settings_int(engine->settings, "IPEngine", "engine_copy");
     if (copy >= 0)
         json_object_set_new(facts, "copy", json_integer(copy));
-    add_job(facts);
+    add_job(facts, engine);
     if (engine->rank >= 0)
         json_object_set_new(facts, "rank", json_integer(engine->rank));
     return facts;

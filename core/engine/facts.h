@@ -10,6 +10,6 @@
 /* A new object of short texts and numbers, or NULL where memory is short. */
 json_t *facts_of(const struct engine *engine);
 /* Whether the engine is part of a batch job. */
-bool facts_in_batch_job(void);
+bool facts_in_batch_job(const struct engine *engine);
 
 #endif

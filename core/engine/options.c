@@ -113,6 +113,9 @@ static const struct ipcl_option options[] = {
     {"engine_copy", IPCL_INT, "-1", NULL, NULL,
      "Which engine of its set this is, from 0: a launcher that starts engines on other hosts gives "
      "it, and so says of each how it ended."},
+    {"batch_job", IPCL_STRING, "", NULL, NULL,
+     "How the batch job is called that this engine is in, with variables of its environment: 'Slurm "
+     "job {SLURM_JOB_ID}'. ipcluster gives it, and so knows which job has lost an engine."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
     {"python", IPCL_STRING, "", "python", NULL,
      "The Python that the engine runs in: a path, or a name on PATH, of CPython 3.11 or later. "

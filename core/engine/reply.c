@@ -227,7 +227,7 @@ void reply_unbegun(struct io *io, struct job *job)
 static bool hub_tells(const struct io *io, const struct job *job)
 {
     return io->cause == IO_SIGNAL && job->door == &io->cluster &&
-           io->identity == io->engine->route && facts_in_batch_job();
+           io->identity == io->engine->route && facts_in_batch_job(io->engine);
 }
 
 void reply_ended(struct io *io, struct job *job)

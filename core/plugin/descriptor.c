@@ -176,6 +176,12 @@ const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plug
     return *count ? operations->systems : NULL;
 }
 
+const char *descriptor_job_variables(const struct ipcl_plugin *plugin,
+                                     const struct ipcl_batch_system *system)
+{
+    return plugin->abi_minor < 4 ? NULL : system->job_variables;
+}
+
 char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
                                                                const char *, struct ipcl_error *)
 {

@@ -28,6 +28,9 @@ size_t descriptor_class_count(const struct ipcl_plugin *plugin);
 /* Its batch systems, of which there are `count`. */
 const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plugin *plugin,
                                                           size_t *count);
+/* How jobs of a batch system of its are called in their engines, or NULL. */
+const char *descriptor_job_variables(const struct ipcl_plugin *plugin,
+                                     const struct ipcl_batch_system *system);
 /* A kernel's operation `command`, or NULL. */
 char **(*descriptor_command(const struct ipcl_plugin *plugin))(const struct ipcl_services *,
                                                                const char *, struct ipcl_error *);

@@ -1,6 +1,6 @@
 launchersdir = $(pkglibdir)/launchers
-launchers_LTLIBRARIES = plugins/launchers/local.la plugins/launchers/mpiexec.la plugins/launchers/ssh.la \
-	plugins/launchers/htcondor.la plugins/launchers/lsf.la plugins/launchers/pbs.la plugins/launchers/sge.la plugins/launchers/slurm.la
+launchers_LTLIBRARIES = plugins/launchers/local.la plugins/launchers/mpiexec.la plugins/launchers/ssh.la
+include plugins/launchers/batch.mk
 plugins_launchers_local_la_SOURCES = plugins/launchers/local.c plugins/launchers/launch.c plugins/launchers/launch.h
 plugins_launchers_local_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_launchers_local_la_LIBADD = $(JANSSON_LIBS)
@@ -8,16 +8,6 @@ plugins_launchers_mpiexec_la_SOURCES = plugins/launchers/mpiexec.c plugins/launc
 	plugins/launchers/launch.c plugins/launchers/launch.h
 plugins_launchers_mpiexec_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_launchers_mpiexec_la_LIBADD = $(JANSSON_LIBS)
-plugins_launchers_htcondor_la_SOURCES = plugins/launchers/htcondor.c
-plugins_launchers_htcondor_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_launchers_lsf_la_SOURCES = plugins/launchers/lsf.c
-plugins_launchers_lsf_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_launchers_pbs_la_SOURCES = plugins/launchers/pbs.c
-plugins_launchers_pbs_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_launchers_sge_la_SOURCES = plugins/launchers/sge.c
-plugins_launchers_sge_la_LDFLAGS = $(PLUGIN_LDFLAGS)
-plugins_launchers_slurm_la_SOURCES = plugins/launchers/slurm.c
-plugins_launchers_slurm_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_launchers_ssh_la_SOURCES = plugins/launchers/ssh.c plugins/launchers/ssh.h \
 	plugins/launchers/ssh_command.c \
 	plugins/launchers/ssh_controller.c \

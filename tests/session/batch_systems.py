@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from batch_samples import Samples
 from gridengine import GridEngine
 from pbs import Pbs as PbsOverSlurm
 
@@ -75,6 +76,18 @@ class StandIn(System):
 
     def stop(self):
         shutil.rmtree(self.dir)
+
+
+class Sampled(StandIn):
+    """Any system of which batch/ has samples."""
+
+    program = "batch_stand_in.py"
+
+    def __init__(self, system):
+        self.samples = Samples(system)
+        self.commands = {words[0] for words in self.samples.roles}
+        super().__init__()
+        self.env["STAND_IN_SYSTEM"] = system
 
 
 class Lsf(StandIn):

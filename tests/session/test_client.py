@@ -40,27 +40,29 @@ def test_what_engines_say_of_themselves_is_known_before_and_after_they_come(new_
         }  # fmt: skip
 
 
+ARRAY = "Some job {ARRAY_ID}_{TASK_ID!undefined}|{JOB_ID}"
 JOBS = [
-    ({"SLURM_JOB_ID": "88"}, "Slurm job 88"),
-    ({"SLURM_JOB_ID": "90", "SLURM_ARRAY_JOB_ID": "88", "SLURM_ARRAY_TASK_ID": "0"}, "Slurm job 88_0"),
-    ({"PBS_JOBID": "88[2].server"}, "PBS job 88[2].server"),
-    ({"CONDOR_ID": "88.2"}, "HTCondor job 88.2"),
-    ({"LSB_JOBID": "88", "LSB_JOBINDEX": "0"}, "LSF job 88"),
-    ({"LSB_JOBID": "88", "LSB_JOBINDEX": "2"}, "LSF job 88[2]"),
-    ({"JOB_ID": "88", "SGE_TASK_ID": "undefined"}, "SGE job 88"),
-    ({"JOB_ID": "88", "SGE_TASK_ID": "2"}, "SGE job 88.2"),
-    ({"JOB_ID": "88"}, None),
-    ({"PBS_JOBID": "8" * 300}, None),
-    ({"PBS_JOBID": "two\nlines"}, None),
+    (ARRAY, {"JOB_ID": "88"}, "Some job 88"),
+    (ARRAY, {"JOB_ID": "90", "ARRAY_ID": "88", "TASK_ID": "0"}, "Some job 88_0"),
+    (ARRAY, {"JOB_ID": "88", "ARRAY_ID": "88", "TASK_ID": "undefined"}, "Some job 88"),
+    (ARRAY, {"ARRAY_ID": "88"}, None),
+    ("Some job {JOB_ID}[{TASK_ID}]", {"JOB_ID": "88", "TASK_ID": "2"}, "Some job 88[2]"),
+    ("Some job {JOB_ID}", {"JOB_ID": ""}, None),
+    ("Some job {JOB_ID}", {"JOB_ID": "8" * 300}, None),
+    ("Some job {JOB_ID}", {"JOB_ID": "two\nlines"}, None),
+    ("Some job {JOB_ID", {"JOB_ID": "88"}, None),
+    ("Some job " + "8" * 300 + "{JOB_ID}", {"JOB_ID": "88"}, None),
+    ("", {"SLURM_JOB_ID": "88"}, None),
 ]
 
 
 def test_an_engine_says_in_which_batch_job_it_is(new_cluster):
     cluster = new_cluster(0)
-    for number, (env, _) in enumerate(JOBS):
-        cluster.start_engine(f"--IPEngine.id={number}", "--IPEngine.engine_set=mine", env=env)
+    for number, (called, env, _) in enumerate(JOBS):
+        words = f"--IPEngine.id={number}", "--IPEngine.engine_set=mine", f"--IPEngine.batch_job={called}"
+        cluster.start_engine(*words, env=env)
     engines = cluster.client().engines
-    assert [engines[number].job for number in range(len(JOBS))] == [job for _, job in JOBS]
+    assert [engines[number].job for number in range(len(JOBS))] == [job for *_, job in JOBS]
     assert [engine.pid for engine in engines.values()] == [process.pid for process in cluster.engines]
     assert {(engine.set, engine.rank) for engine in engines.values()} == {("mine", None)}
 

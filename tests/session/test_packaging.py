@@ -64,6 +64,12 @@ def test_each_launcher_of_a_batch_system_is_in_a_package_and_all_others_in_that_
         for name in re.findall(r"launchers/(\w+)\.so", path.read_text())
     }
     assert packed == plugins
+    systems = {path.stem for path in (TOP / "plugins/launchers/batch").glob("*.c")}
+    assert systems <= plugins, "scripts/list_batch_launchers.py makes each source a plugin"
+    control, spec = (TOP / "debian/control").read_text(), (TOP / "packaging/rpm/ipcluster.spec").read_text()
+    assert set(re.findall(r"^Package: ipcluster-launcher-(\w+)$", control, re.MULTILINE)) == systems
+    assert set(re.findall(r"^ +ipcluster-launcher-(\w+),?$", control, re.MULTILINE)) == systems
+    assert set(re.findall(r"^%launcher (\w+) ", spec, re.MULTILINE)) == systems
 
 
 # What configure asks for, as Debian, RPM, Spack and conda call it.

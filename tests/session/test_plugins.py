@@ -108,11 +108,6 @@ def test_a_plugin_that_was_built_with_the_headers_of_an_earlier_abi_works(box):
     box.wait_for_no_processes()
 
 
-@pytest.mark.parametrize("name", ["slurm", "pbs", "sge", "lsf", "htcondor"])
-def test_the_whole_plugin_of_a_batch_system_has_at_most_60_lines(name):
-    assert len((TOP / f"plugins/launchers/{name}.c").read_text().splitlines()) <= 60
-
-
 # What is found, and where
 
 
@@ -412,7 +407,7 @@ def test_check_runs_a_launcher_and_outlives_it(box, macros, finding):
 
 def test_check_finds_nothing_wrong_with_launchers_that_keep_to_the_header(box, wrap_plugin):
     found, status = checked(box, wrap_plugin / "launchers/wrap.so")
-    assert status == 0 and found == ["nothing is wrong with the launcher wrap 1.0 (ABI 1.3)"]
+    assert status == 0 and found == ["nothing is wrong with the launcher wrap 1.0 (ABI 1.4)"]
     old = TOP / "tests/session/abi_1_1"
     path = box.dir / "old.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{old}", old / "old.c", "-o", path], check=True)

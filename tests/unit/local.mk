@@ -12,7 +12,6 @@ UNIT_TESTS = \
 	tests/unit/test_asked \
 	tests/unit/test_balancer \
 	tests/unit/test_batch_query \
-	tests/unit/test_batch_tables \
 	tests/unit/test_broadcast_request \
 	tests/unit/test_client_future \
 	tests/unit/test_client_value \
@@ -102,8 +101,6 @@ tests_unit_test_balancer_SOURCES = tests/unit/test_balancer.c
 tests_unit_test_balancer_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
 tests_unit_test_batch_query_SOURCES = tests/unit/test_batch_query.c core/cluster/batch/batch_query.c
 tests_unit_test_batch_query_LDADD = $(UNIT_LIBS)
-tests_unit_test_batch_tables_SOURCES = tests/unit/test_batch_tables.c core/cluster/batch/batch_query.c
-tests_unit_test_batch_tables_LDADD = $(UNIT_LIBS)
 tests_unit_test_broadcast_request_SOURCES = tests/unit/test_broadcast_request.c core/controller/schedulers/broadcast_request.c
 tests_unit_test_broadcast_request_LDADD = $(UNIT_LIBS)
 tests_unit_test_gather_SOURCES = tests/unit/test_gather.c core/controller/schedulers/gather.c core/controller/delivery/reply.c

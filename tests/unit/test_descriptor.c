@@ -211,3 +211,12 @@ Test(descriptor, needs_of_a_store_what_has_no_other_way)
     expect_sound(&plugin);
     free(old);
 }
+
+Test(descriptor, a_table_of_an_earlier_abi_says_nothing_of_variables)
+{
+    static const struct ipcl_batch_system system = {.name = "Some", .job_variables = "{JOB_ID}"};
+    struct ipcl_plugin plugin = {IPCL_PLUGIN_HEAD};
+    cr_expect_str_eq(descriptor_job_variables(&plugin, &system), "{JOB_ID}");
+    plugin.abi_minor = 3;
+    cr_expect_null(descriptor_job_variables(&plugin, &system));
+}

@@ -122,12 +122,12 @@ static void refuse_built(const char *name, const char *reason)
 
 Test(registry, another_abi_major_is_refused)
 {
-    refuse_built("other_major", "plugin ABI 2.3 and this program has 1.3");
+    refuse_built("other_major", "plugin ABI 2.4 and this program has 1.4");
 }
 
 Test(registry, a_newer_abi_minor_is_refused)
 {
-    refuse_built("newer_minor", "plugin ABI 1.4 and this program has 1.3");
+    refuse_built("newer_minor", "plugin ABI 1.5 and this program has 1.4");
 }
 
 Test(registry, another_kind_is_refused)

@@ -37,9 +37,9 @@ static const struct ipcl_option options[] = {
     {"folder", IPCL_STRING, "", "folder", NULL,
      "For new: the folder to make. Default: a folder with the plugin's name."},
     {"samples", IPCL_STRING, "", "samples", NULL,
-     "For check: a folder of samples. Each file holds what a command of the batch system "
-     "prints; its name begins with submit, query or history. check shows what the table reads "
-     "in them."},
+     "For check: a folder of samples. Each file holds what a command of the batch system prints; "
+     "its name begins with submit, refused, query, history, unknown or unreachable. check shows "
+     "what the table reads in them."},
 };
 static const struct ipcl_option_table table = {"IPClusterPlugins", options,
                                                sizeof(options) / sizeof(*options)};

@@ -137,29 +137,66 @@ static bool take_record(void *context, const struct batch_record *record)
     return false;
 }
 
-static void read_sample(const struct plugin_check *check, const struct ipcl_batch_system *system,
+/* What is printed where there is no such job, or nobody answers. */
+static void read_failure(const struct plugin_check *check, const struct ipcl_batch_system *system,
+                         const char *name, const char *text)
+{
+    bool unknown = strncmp(name, "unknown", 7) == 0;
+    if (batch_matches(system->unknown_job, text) != unknown)
+        check_fault(check, "%s: its unknown_job '%s' matches this%s", name, system->unknown_job,
+                    unknown ? " not" : ", and such jobs would be taken for gone");
+    else
+        printf("%s: %s\n", name, unknown ? "there is no such job" : "nothing is known");
+}
+
+static void read_answer(const struct plugin_check *check, const struct ipcl_batch_system *system,
                         const char *name, const char *text)
 {
     char id[BATCH_ID_BYTES];
     struct ipcl_error error;
+    bool refused = strncmp(name, "refused", 7) == 0;
+    if ((batch_read_id(system->job_id, 0, text, id, &error) < 0) != refused)
+        check_fault(check, "%s: %s%s", name, refused ? "its job_id finds the job " : error.text,
+                    refused ? id : "");
+    else
+        printf("%s: %s%s\n", name, refused ? "no job" : "job ", refused ? "" : id);
+}
+
+static void read_jobs(const struct plugin_check *check, const struct ipcl_batch_system *system,
+                      const char *name, const char *text)
+{
+    struct ipcl_error error;
     bool history = strncmp(name, "history", 7) == 0;
     const struct ipcl_batch_query *query = history ? &system->history : &system->query;
     struct sample sample = {.check = check, .name = name, .query = query};
-    if (strncmp(name, "submit", 6) == 0) {
-        if (batch_read_id(system->job_id, 0, text, id, &error) < 0)
-            check_fault(check, "%s: %s", name, error.text);
-        else
-            printf("%s: job %s\n", name, id);
-    } else if (!history && strncmp(name, "query", 5) != 0) {
-        check_fault(check, "%s: a sample's name begins with submit, query or history", name);
-    } else if (history && !system->history.record) {
+    if (history && !query->record)
         check_fault(check, "%s: the table has no history", name);
-    } else if (batch_read(system, query, text, take_record, &sample, &error) < 0) {
+    else if (batch_read(system, query, text, take_record, &sample, &error) < 0)
         check_fault(check, "%s: %s", name, error.text);
-    } else if (!sample.records) {
+    else if (!sample.records)
         check_fault(check, "%s: no job was found in it with the regular expression '%s'", name,
                     query->record);
+}
+
+static void read_sample(const struct plugin_check *check, const struct ipcl_batch_system *system,
+                        const char *name, const char *text)
+{
+    static const struct {
+        const char *begins;
+        void (*read)(const struct plugin_check *check, const struct ipcl_batch_system *system,
+                     const char *name, const char *text);
+    } kinds[] = {{"submit", read_answer}, {"refused", read_answer},  {"query", read_jobs},
+                 {"history", read_jobs},  {"unknown", read_failure}, {"unreachable", read_failure}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        if (strncmp(name, kinds[i].begins, strlen(kinds[i].begins)) == 0) {
+            kinds[i].read(check, system, name, text);
+            return;
+        }
     }
+    check_fault(check,
+                "%s: a sample's name begins with submit, refused, query, history, unknown or "
+                "unreachable",
+                name);
 }
 
 static int is_visible(const struct dirent *entry)

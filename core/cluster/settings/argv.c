@@ -1,11 +1,13 @@
 /* The command lines of controller and engines: which program, and what it is told. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/installation.h"
 #include "cluster/settings/cluster.h"
+#include "plugin/descriptor.h"
 
 struct argv_words {
     char **list;
@@ -108,6 +110,18 @@ static void add_python(struct argv_words *words, const struct cluster *cluster)
         add_word(words, "--IPEngine.client_python=", given);
 }
 
+/* How the batch job is called that it will be in. */
+static void add_job(struct argv_words *words, const struct launcher_choice *choice)
+{
+    const struct ipcl_batch_system *system = choice->system;
+    const char *variables = system ? descriptor_job_variables(choice->plugin, system) : NULL;
+    char prefix[256];
+    snprintf(prefix, sizeof(prefix), "--IPEngine.batch_job=%.128s job ",
+             system ? system->name : "");
+    if (variables)
+        add_word(words, prefix, variables);
+}
+
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
                     const char *engine_set, const char *ids, struct ipcl_error *error)
 {
@@ -129,6 +143,7 @@ char **cluster_argv(const struct cluster *cluster, const struct launcher_choice 
         add_word(&words, "--IPEngine.engine_set=", engine_set);
         if (*ids)
             add_word(&words, "--IPEngine.ids=", ids);
+        add_job(&words, choice);
         add_python(&words, cluster);
     } else {
         if (cluster->engines_elsewhere)

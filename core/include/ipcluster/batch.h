@@ -113,6 +113,12 @@ struct ipcl_batch_system {
      * others */
     bool here;
     unsigned stop_ms; /* how long a cancelled job may take to end; 0: 45 seconds */
+    /* Since ABI 1.4. How a job, or an element of an array, is called, with variables that its
+     * system sets in it: "{JOB_ID}.{TASK_ID}|{JOB_ID}". Of the names between the | the first counts
+     * whose variables all have a value, and another than what follows a ! in their braces:
+     * "{TASK_ID!undefined}". It begins as `job_id` has the id. NULL: an engine does not say in which
+     * job it is, and why a job ended is not in the errors of what its engines ran. */
+    const char *job_variables;
 };
 
 #ifdef __cplusplus

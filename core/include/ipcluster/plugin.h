@@ -28,7 +28,7 @@ extern "C" {
  * version changes when a struct of these headers changes shape, the minor when one grows at its
  * end. */
 #define IPCL_ABI_MAJOR 1
-#define IPCL_ABI_MINOR 3
+#define IPCL_ABI_MINOR 4
 
 #define IPCL_PLUGIN_HEAD                                                                           \
     .abi_major = IPCL_ABI_MAJOR, .abi_minor = IPCL_ABI_MINOR, .size = sizeof(struct ipcl_plugin)

@@ -30,6 +30,7 @@ static const struct ipcl_batch_system table = {
     .prefix = "#@UPPER@",
     .directives = "--name={job_name}\n--queue={queue}\n--time={timelimit}",
     .engines = "--tasks={n}", /* the system starts the script so often */
+    .job_variables = "{@UPPER@_JOB_ID}",
 };
 
 IPCL_BATCH_PLUGIN(table, .name = "@NAME@", .version = "0.1", .summary = "@CLASS@ jobs",

@@ -53,6 +53,7 @@ static const struct ipcl_batch_system pbs = {
         "-l walltime={timelimit}\n-l ncpus={cores}\n-l mem={memory_mb}mb\n-l ngpus={gpus}",
     .controller = "-V",
     .engines = "-J 1-{n}\n-V",
+    .job_variables = "{PBS_JOBID}|{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|{SLURM_JOB_ID}",
 };
 
 IPCL_BATCH_PLUGIN(pbs, .name = "pbs", .version = "1.0", .summary = "PBS jobs",

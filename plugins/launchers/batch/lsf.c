@@ -43,6 +43,7 @@ static const struct ipcl_batch_system lsf = {
     .controller = "-J {job_name}",
     .engines = "-J {job_name}[1-{n}]",
     .stop_ms = 30000,
+    .job_variables = "{LSB_JOBID}[{LSB_JOBINDEX!0}]|{LSB_JOBID}",
 };
 
 IPCL_BATCH_PLUGIN(lsf, .name = "lsf", .version = "1.0", .summary = "LSF jobs",

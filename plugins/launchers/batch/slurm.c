@@ -5,7 +5,6 @@
     .record = "^[0-9]+", .state = "[|]([A-Z_]+)", .exit_status = "[|]([0-9]+)(:[0-9]+)?.$",        \
     .exit_signal = ":([0-9]+).$", .raw_status = true
 #define SQUEUE "squeue --noheader --states=all -O JobID:|,State:|,Reason:|,StartTime:|,exit_code:|"
-
 static const struct ipcl_batch_state states[] = {
     {"PENDING REQUEUE*", IPCL_BATCH_PENDING, NULL},
     {"RUNNING", IPCL_BATCH_RUNNING, NULL},
@@ -55,6 +54,7 @@ static const struct ipcl_batch_system slurm = {
            "echo $SLURM_JOB_END_TIME` {start_command} {program_and_args}",
     .options = options,
     .option_count = 1,
+    .job_variables = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|{SLURM_JOB_ID}",
 };
 IPCL_BATCH_PLUGIN(slurm, .name = "slurm", .version = "1.0", .summary = "Slurm jobs",
                   .license = "BSD-2-Clause", .author = "the ipcluster developers");

@@ -41,6 +41,7 @@ static const struct ipcl_batch_system htcondor = {
                   "request_cpus = {cores}\nrequest_memory = {memory_mb}\nrequest_gpus = {gpus}",
     .controller = "getenv = True\nqueue",
     .engines = "getenv = True\nenvironment = \"CONDOR_ID=$(ClusterId).$(ProcId)\"\nqueue {n}",
+    .job_variables = "{CONDOR_ID}",
 };
 
 IPCL_BATCH_PLUGIN(htcondor, .name = "htcondor", .version = "1.0", .summary = "HTCondor jobs",

@@ -1,0 +1,68 @@
+"""Each table of a batch system, in plugins/launchers/batch/, without the system: it reads what the commands print, as their manuals and sites
+have it, and an engine is submitted, named and cancelled through commands that print that. What needs the system is in test_batch_systems.py
+and test_slurm.py."""
+
+import json
+import re
+
+import pytest
+from batch_samples import Samples
+from batch_systems import Sampled
+from ipcluster_box import assert_nothing_left
+
+from support import TOP
+
+NAMES = sorted(path.stem for path in TOP.glob("plugins/launchers/batch/*.c"))
+each = pytest.mark.parametrize("name", NAMES)
+
+
+@each
+def test_a_table_reads_what_is_printed(box, name, build):
+    samples = Samples(name)
+    folder = box.dir / "samples"
+    folder.mkdir()
+    samples.write(folder)
+    done = box.ipcluster("plugins", "check", str(build / f"plugins/launchers/.libs/{name}.so"), f"--samples={folder}")
+    print(done.out)  # what the part "found" of a new system is to be
+    *found, verdict = done.out.splitlines()
+    assert sorted(found) == sorted(samples.text.get("found", "").splitlines())
+    assert "nothing is wrong" in verdict
+
+
+@each
+def test_an_engine_is_submitted_named_and_cancelled(box, name, ipcluster):
+    system = Sampled(name)
+    box.env.update({**system.env, "PATH": f"{system.dir}/bin:{box.env['PATH']}"})
+    try:
+        box.ipcluster("start", "--daemonize", "--n=1", "--n-min=1", f"--elauncher={name}", check=True)
+        with ipcluster.Client(str(box.profile_dir() / "security/ipcontroller-client.json")) as client:
+            assert client[0].apply_sync(eval, "6 * 7") == 42
+            assert client.engines[0].job == system.samples.job
+        (engines,) = (
+            one for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"
+        )
+        assert f"\nsubmit: job {engines['jobs'][0]}\n" in system.samples.text["found"]
+        box.ipcluster("stop", check=True)
+        assert_nothing_left(box, box.profile_dir())
+    finally:
+        system.stop()
+
+
+@each
+def test_a_setting_becomes_a_directive_or_is_refused(box, name):
+    table = (TOP / f"plugins/launchers/batch/{name}.c").read_text()
+    system = re.search(r'^    \.name = "(.+)"', table, re.MULTILINE).group(1)
+    for setting, value in (("queue", "long"), ("account", "mine"), ("timelimit", "2:00:00"), ("qos", "high")):
+        done = box.ipcluster(
+            "start", "--n=2", f"--elauncher={name}", "--dry-run", f"--{system}Launcher.{setting}={value}"
+        )
+        if f"{{{setting}}}" in table:
+            assert done.status == 0 and value in done.out
+        else:
+            assert f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
+
+
+@each
+def test_a_table_has_at_most_60_lines_and_the_guide_a_row_for_it(name):
+    assert len((TOP / f"plugins/launchers/batch/{name}.c").read_text().splitlines()) <= 60
+    assert f"\n| `{name}` |" in (TOP / "docs/howto/batch.md").read_text()
