@@ -391,7 +391,7 @@ def test_check_says_that_others_can_change_a_plugin_and_does_not_load_it(box):
         ),
         (
             {"CREATE": "something", "START": "something", "CLASS": '"LocalEngineSetLauncher"'},
-            "as LocalEngineSetLauncher of the plugin local",
+            "has the name 'LocalEngineSetLauncher', which LocalEngineSetLauncher of the plugin local",
         ),
         ({"CREATE": "(void *)8"}, "it crashed in create() of OddEngineSetLauncher: Segmentation fault"),
     ],
