@@ -17,6 +17,9 @@ MEMBERS = sorted(
     {
         name
         for file in (*_HUB.glob("*.c"), *_HUB.with_name("records").glob("*.c"))
-        for name in re.findall(r'json_object_get\((?:query->)?content, "(\w+)"', file.read_text())
+        for text in [file.read_text()]
+        for name in re.findall(r'json_object_get\((?:query->)?content, "(\w+)"', text)
+        + re.findall(r'json_unpack\((?:query->)?content, "[^"]*", "(\w+)"', text)
     }
 )
+assert {"connections", "msg_ids", "uuid"} <= set(MEMBERS), "members are read otherwise than this file looks for"

@@ -24,6 +24,8 @@ TOP = Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
 # Every process of a test carries this variable with the test's own value: so it is found however it was started.
 MARKER = "IPCLUSTER_TEST_MARKER"
+# By these an engine knows its batch job: tests may run in one.
+BATCH_JOBS = "SLURM_", "PBS_", "LSB_", "SGE_", "CONDOR_", "JOB_ID"
 # How much slower than on an idle machine programs may be: sanitizers are slow.
 SLOWNESS = float(os.environ.get("IPCLUSTER_TEST_SLOWNESS", "1"))
 # Deadlines are multiplied by this: machines on which tests run are busy.
@@ -256,7 +258,7 @@ class Sandbox:
             key: value
             for key, value in os.environ.items()
             if not key.startswith(
-                ("OMPI_", "PMIX_", "PRTE_", "LINES", "COLUMNS", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD")
+                ("OMPI_", "PMIX_", "PRTE_", "LINES", "COLUMNS", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD", *BATCH_JOBS)
             )
         }
         env.update(

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += core/base/libbase.la
 core_base_libbase_la_SOURCES = \
+	core/base/batch_jobs.h \
 	core/base/clock.c core/base/clock.h \
 	core/base/container.h \
 	core/base/counter.c core/base/counter.h \

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/batch_jobs.h"
+
 /* The hub takes shorter lines, and where one is none it drops all that the engine says. */
 #define FACT_BYTES 256
 
@@ -21,8 +23,9 @@ static void add(json_t *facts, const char *name, const char *text)
         json_object_set_new(facts, name, json_string(text));
 }
 
-/* Puts variables of the environment in their places: "{JOB_ID}.{TASK_ID!none}" up to `end`. Returns
- * false where one has no value, or that behind the '!', or it is no name, or too long. */
+/* Puts variables of the environment in their places: "{JOB_ID}.{TASK_ID!none}" up to `end`; of one
+ * with a '?' behind its name nothing. Returns false where one has no value, or that behind the '!',
+ * or it is no name, or too long. */
 static bool fill_in(const char *from, const char *end, char *text, size_t size)
 {
     size_t used = 0;
@@ -36,36 +39,52 @@ static bool fill_in(const char *from, const char *end, char *text, size_t size)
         if (!close || close - from > (long)sizeof(name))
             return false;
         snprintf(name, sizeof(name), "%.*s", (int)(close - from - 1), from + 1);
-        char *other = strchr(name, '!');
+        char *other = strpbrk(name, "!?"), sign = other ? *other : '\0';
         if (other)
             *other++ = '\0';
         value = getenv(name);
-        if (!value || !*value || (other && strcmp(value, other) == 0) ||
+        if (!value || !*value || (sign == '!' && strcmp(value, other) == 0) ||
             strlen(value) >= size - used)
             return false;
-        used += strlen(strcpy(text + used, value));
+        if (sign != '?')
+            used += strlen(strcpy(text + used, value));
         from = close + 1;
     }
     text[used] = '\0';
     return from == end;
 }
 
-/* As the setting says: "Slurm job {SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|{SLURM_JOB_ID}". What
- * is before the first variable is before each of the names, of which the first that is whole
- * counts. */
-static void add_job(json_t *facts, const struct engine *engine)
+/* Adds the first of the `names` that is whole: "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|
+ * {SLURM_JOB_ID}", behind the first `before` bytes of `called`. */
+static void add_job_of(json_t *facts, const char *called, size_t before, const char *names)
 {
-    const char *names = settings_string(engine->settings, "IPEngine", "batch_job");
-    size_t before = strcspn(names, "{");
     char text[FACT_BYTES + 1];
-    snprintf(text, sizeof(text), "%.*s", (int)before, names);
-    for (names += before; before < FACT_BYTES && *names; names += *names == '|') {
+    if (before >= FACT_BYTES)
+        return;
+    memcpy(text, called, before);
+    for (; *names; names += *names == '|') {
         const char *end = strchrnul(names, '|');
         if (fill_in(names, end, text + before, sizeof(text) - before)) {
             add(facts, "job", text);
             return;
         }
         names = end;
+    }
+}
+
+/* As the setting says, or as that of the systems calls it, or of the one that it names, whose
+ * variables there are. */
+static void add_job(json_t *facts, const struct engine *engine)
+{
+    const char *given = settings_string(engine->settings, "IPEngine", "batch_job");
+    const char *variables = strchr(given, '{');
+    if (variables)
+        add_job_of(facts, given, (size_t)(variables - given), variables);
+    for (size_t i = 0; !variables && i < sizeof(batch_jobs) / sizeof(*batch_jobs); i++) {
+        char called[FACT_BYTES];
+        int before = snprintf(called, sizeof(called), "%s job ", batch_jobs[i].system);
+        if ((!*given || !strcmp(given, batch_jobs[i].system)) && !json_object_get(facts, "job"))
+            add_job_of(facts, called, (size_t)before, batch_jobs[i].variables);
     }
 }
 

@@ -15,7 +15,8 @@ const struct engine_module *module_load(struct ipcl_error *error)
         return NULL;
     if (path_format(path, error, "%s/engine.so", folder))
         return NULL;
-    if (trust_check(path, error))
+    /* In a build tree whoever can change it can change this program beside it. */
+    if (!tree && trust_check(path, error))
         return NULL;
     void *library = dlopen(path, RTLD_NOW);
     const struct engine_module *module = library ? dlsym(library, "engine_module") : NULL;

@@ -114,8 +114,9 @@ static const struct ipcl_option options[] = {
      "Which engine of its set this is, from 0: a launcher that starts engines on other hosts gives "
      "it, and so says of each how it ended."},
     {"batch_job", IPCL_STRING, "", NULL, NULL,
-     "How the batch job is called that this engine is in, with variables of its environment: 'Slurm "
-     "job {SLURM_JOB_ID}'. ipcluster gives it, and so knows which job has lost an engine."},
+     "How the batch job is called that this engine is in: by which system ('Slurm'), or with "
+     "variables of its environment ('Some job {SOME_JOB_ID}'). Where it is not given, the engine "
+     "looks for the variables of each system that ipcluster has a launcher for."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
     {"python", IPCL_STRING, "", "python", NULL,
      "The Python that the engine runs in: a path, or a name on PATH, of CPython 3.11 or later. "

@@ -22,7 +22,7 @@ class View:
     """What direct and load-balanced views have in common."""
 
     balanced = False  # whether the scheduler chooses the engines
-    channel = None  # of its requests, one of _client's
+    channel = None  # how its requests travel: _client.DIRECT, TASK or BROADCAST
     _flag_names = ("targets", "block", "track", "label", "time_limit")
 
     def __init__(self, client, targets, **flags):
@@ -94,7 +94,7 @@ class View:
         """What goes with each request of this view, for the controller and the engine to read.
 
         Returns:
-            str: JSON; None where there is nothing.
+            str: JSON; None where a direct view has nothing to say.
         Example:
             >>> view.with_flags(label="mine", time_limit=None).metadata()
             '{"label": "mine"}'
@@ -109,6 +109,8 @@ class View:
             flags: as for `set_flags()`.
         Returns:
             The other view, which has the history of this one.
+        Raises:
+            KeyError, ValueError: as `set_flags()`.
         Example:
             >>> view.with_flags(block=True).apply(abs, -1)
             [1, 1, 1, 1]

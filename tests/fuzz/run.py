@@ -9,6 +9,7 @@ over or something is found (BUILD/fuzz/found). Ends with 1 where anything was fo
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -134,6 +135,7 @@ def main():
     build = arguments.build.resolve()
     at_a_time = len(os.sched_getaffinity(0))
     each = arguments.seconds_each or max(1, round(arguments.minutes * 60 * min(at_a_time, len(names)) / len(names)))
+    shutil.rmtree(build / "fuzz" / "seeds", ignore_errors=True)  # those of earlier sources
     seeds.main(build / "fuzz" / "seeds")
     started = time.time()
     runs = []

@@ -51,15 +51,15 @@ def test_an_engine_is_submitted_named_and_cancelled(box, name, ipcluster):
 @each
 def test_a_setting_becomes_a_directive_or_is_refused(box, name):
     table = (TOP / f"plugins/launchers/batch/{name}.c").read_text()
-    system = re.search(r'^    \.name = "(.+)"', table, re.MULTILINE).group(1)
-    for setting, value in (("queue", "long"), ("account", "mine"), ("timelimit", "2:00:00"), ("qos", "high")):
+    system = re.search(r'^    \.name = "([^"]+)"', table, re.MULTILINE).group(1)
+    for setting, value in (("queue", "xq7long"), ("account", "xq7mine"), ("timelimit", "2:07:11"), ("qos", "xq7high")):
         done = box.ipcluster(
             "start", "--n=2", f"--elauncher={name}", "--dry-run", f"--{system}Launcher.{setting}={value}"
         )
         if f"{{{setting}}}" in table:
             assert done.status == 0 and value in done.out
         else:
-            assert f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
+            assert done.status and f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
 
 
 @each

@@ -52,7 +52,16 @@ JOBS = [
     ("Some job {JOB_ID}", {"JOB_ID": "two\nlines"}, None),
     ("Some job {JOB_ID", {"JOB_ID": "88"}, None),
     ("Some job " + "8" * 300 + "{JOB_ID}", {"JOB_ID": "88"}, None),
-    ("", {"SLURM_JOB_ID": "88"}, None),
+    ("", {"SLURM_JOB_ID": "88"}, "Slurm job 88"),
+    ("", {"PBS_JOBID": "88[2].server"}, "PBS job 88[2].server"),
+    ("", {"LSB_JOBID": "88", "LSB_JOBINDEX": "2"}, "LSF job 88[2]"),
+    ("", {"JOB_ID": "88", "SLURM_JOB_ID": "90"}, "Slurm job 90"),
+    ("SGE", {"JOB_ID": "88", "SGE_TASK_ID": "undefined", "SLURM_JOB_ID": "90"}, "SGE job 88"),
+    ("PBS", {"SLURM_JOB_ID": "90"}, "PBS job 90"),
+    ("SGE", {"SLURM_JOB_ID": "90"}, None),
+    ("", {"JOB_ID": "88"}, None),
+    ("Some job {JOB_ID}{TASK_ID?}", {"JOB_ID": "88", "TASK_ID": "2"}, "Some job 88"),
+    ("Some", {"JOB_ID": "88"}, None),
 ]
 
 

@@ -246,7 +246,7 @@ ODD = (None, True, -1, 1 << 62, 1e308, "", "x", [], [[]], [5], {"x": {}})
 
 @pytest.mark.parametrize("msg_type", sorted(ROLES))
 def test_every_query_is_answered_whatever_its_content_has(controller, msg_type):
-    peer = controller("--dictdb")
+    peer = controller("--dictdb", "--HeartMonitor.max_heartmonitor_misses=100000")  # nobody answers pings meanwhile
     engine = Engine(peer).beat()
     role = "client" if ROLES[msg_type] == "CLIENT" else "engine"
     socket = peer.connect(zmq.DEALER, getattr(peer, role)["registration"])

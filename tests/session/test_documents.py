@@ -649,12 +649,3 @@ def test_functions_and_files_that_pages_name_are_there():
     tests = {path.name for path in (TOP / "tests").rglob("*.*")}
     gone = [name for name in files if "NAME" not in name and not (TOP / name).exists()] + sorted(bases - tests)
     assert not gone, "these are named and are not there"
-
-
-def test_each_question_that_the_hub_answers_is_in_the_table_of_the_wire_protocol():
-    table = re.findall(
-        r'^    \{"(\w+_request)",', (TOP / "core/controller/hub/hub_queries.c").read_text(), re.MULTILINE
-    )
-    page = (TOP / "docs/reference/wire.md").read_text().partition("## Questions to the hub")[2].partition("\n## ")[0]
-    assert len(table) > 10
-    assert sorted(set(table)) == sorted(set(re.findall(r"`([a-z_]+_request)`", page)))

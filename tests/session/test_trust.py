@@ -68,12 +68,11 @@ def test_a_profile_that_others_can_write_to_is_used_by_no_program(box, profile, 
         assert refused(run(box, program), f"{path} can be written by its group, and is not used: chmod g-w {path}")
 
 
-def test_an_engine_that_others_can_write_to_is_not_loaded(box, build):
-    program, module = box.dir / "tree/core/engine/ipengine", box.dir / "tree/core/engine/.libs/engine.so"
-    module.parent.mkdir(parents=True)
-    (box.dir / "tree/config.status").touch()
+def test_an_engine_that_others_can_write_to_is_not_loaded(box, installed):
+    program, module = box.dir / "moved/bin/ipengine", box.dir / "moved/lib/ipcluster/engine.so"
     for path in program, module:
-        shutil.copy(build / "core/engine" / path.relative_to(program.parent), path)
+        path.parent.mkdir(parents=True)
+        shutil.copy(installed / path.relative_to(box.dir / "moved"), path)
     box.run(program, "--version", check=True)
     for path in module, module.parent:
         path.chmod(0o777)

@@ -9,6 +9,7 @@
 #include "cluster/batch/batch_query.h"
 #include "cluster/launching/launcher.h"
 #include "cluster/plugins/plugin_check_private.h"
+#include "plugin/descriptor.h"
 
 #define SAMPLE_BYTES_MAX (1 << 20)
 
@@ -143,8 +144,11 @@ static void read_failure(const struct plugin_check *check, const struct ipcl_bat
 {
     bool unknown = strncmp(name, "unknown", 7) == 0;
     if (batch_matches(system->unknown_job, text) != unknown)
-        check_fault(check, "%s: its unknown_job '%s' matches this%s", name, system->unknown_job,
-                    unknown ? " not" : ", and such jobs would be taken for gone");
+        check_fault(check,
+                    unknown ? "%s: its unknown_job '%s' does not match this"
+                            : "%s: its unknown_job '%s' matches this: such jobs would be taken for "
+                              "gone",
+                    name, system->unknown_job);
     else
         printf("%s: %s\n", name, unknown ? "there is no such job" : "nothing is known");
 }
@@ -227,6 +231,27 @@ static void read_samples(const struct plugin_check *check, const struct ipcl_bat
         free(files);
 }
 
+/* Whether it begins with a variable, and each brace is closed. */
+static bool are_variables(const char *names)
+{
+    size_t depth = *names == '{' ? 0 : 2;
+    for (; *names && depth < 2; names++)
+        depth += *names == '{' ? 1 : *names == '}' ? (size_t)-1 : 0;
+    return depth == 0;
+}
+
+static void check_job_variables(const struct plugin_check *check,
+                                const struct launcher_choice *choice)
+{
+    const char *names = descriptor_job_variables(choice->plugin, choice->system);
+    if (names && !are_variables(names))
+        check_fault(
+            check,
+            "its job_variables '%s' do not begin with a variable in braces, or have one that "
+            "is not closed",
+            names);
+}
+
 void check_table(const struct plugin_check *check, const struct launcher_choice *choice)
 {
     check_stage(check, "when the script of %s was made", choice->class->name);
@@ -236,6 +261,7 @@ void check_table(const struct plugin_check *check, const struct launcher_choice 
         return;
     check_expressions(check, choice->system);
     check_states(check, choice->system);
+    check_job_variables(check, choice);
     if (check->samples)
         read_samples(check, choice->system);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/batch_jobs.h"
 #include "base/installation.h"
 #include "cluster/settings/cluster.h"
 #include "plugin/descriptor.h"
@@ -110,16 +111,23 @@ static void add_python(struct argv_words *words, const struct cluster *cluster)
         add_word(words, "--IPEngine.client_python=", given);
 }
 
-/* How the batch job is called that it will be in. */
+/* How the batch job is called that it will be in. A system that engines know is only named: people's
+ * templates need no quotes then. */
 static void add_job(struct argv_words *words, const struct launcher_choice *choice)
 {
     const struct ipcl_batch_system *system = choice->system;
     const char *variables = system ? descriptor_job_variables(choice->plugin, system) : NULL;
     char prefix[256];
-    snprintf(prefix, sizeof(prefix), "--IPEngine.batch_job=%.128s job ",
-             system ? system->name : "");
-    if (variables)
-        add_word(words, prefix, variables);
+    if (!variables)
+        return;
+    for (size_t i = 0; i < sizeof(batch_jobs) / sizeof(*batch_jobs); i++)
+        if (!strcmp(batch_jobs[i].system, system->name) &&
+            !strcmp(batch_jobs[i].variables, variables)) {
+            add_word(words, "--IPEngine.batch_job=", system->name);
+            return;
+        }
+    snprintf(prefix, sizeof(prefix), "--IPEngine.batch_job=%.128s job ", system->name);
+    add_word(words, prefix, variables);
 }
 
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,

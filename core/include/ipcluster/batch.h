@@ -114,10 +114,12 @@ struct ipcl_batch_system {
     bool here;
     unsigned stop_ms; /* how long a cancelled job may take to end; 0: 45 seconds */
     /* Since ABI 1.4. How a job, or an element of an array, is called, with variables that its
-     * system sets in it: "{JOB_ID}.{TASK_ID}|{JOB_ID}". Of the names between the | the first counts
-     * whose variables all have a value, and another than what follows a ! in their braces:
-     * "{TASK_ID!undefined}". It begins as `job_id` has the id. NULL: an engine does not say in which
-     * job it is, and why a job ended is not in the errors of what its engines ran. */
+     * system sets in it: "{JOB_ID}.{TASK_ID}|{JOB_ID}". It begins with a variable. Of the names
+     * between the | the first counts whose variables all have a value, and another than what
+     * follows a ! in their braces: "{TASK_ID!undefined}". "{TASK_ID?}" has to have a value that is
+     * not shown. The text is as `job_id` reads the id.
+     * NULL: an engine does not say in which job it is, and why a job ended is not in the errors of
+     * what its engines ran. */
     const char *job_variables;
 };
 

@@ -129,8 +129,9 @@ struct ipcl_launcher_services {
     /* Since ABI 1.3. */
     /* Says why copy `index` (IPCL_ALL_COPIES: all of them) ends or has ended, as soon as that is
      * known, also before or without stopped(): a sentence, which begins with the batch job where it
-     * is about each copy of one ("Slurm job 88 ran out of memory"). `cut_short`: it was not what
-     * the copy ran that ended it. */
+     * is about each copy of one ("Slurm job 88 ran out of memory"): as the engine calls it, whose
+     * `--IPEngine.batch_job` says so where the system is none of ipcluster's own. `cut_short`: it
+     * was not what the copy ran that ended it. */
     void (*explain)(void *host, unsigned index, const char *reason, bool cut_short);
     /* Reports that `count` copies that ran do not any more, and wait to be started again as they
      * were the first time: their job was put back into its queue. started_some() tells when they

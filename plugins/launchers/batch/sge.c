@@ -42,7 +42,7 @@ static const struct ipcl_batch_system sge = {
                   "-l h_vmem={(memory_mb+engine_cores-1)//engine_cores}M\n-l gpu={gpus}",
     .controller = "-S /bin/sh -V",
     .engines = "-S /bin/sh -V -t 1-{n}",
-    .job_variables = "{JOB_ID}.{SGE_TASK_ID!undefined}|{JOB_ID}",
+    .job_variables = "{JOB_ID}.{SGE_TASK_ID!undefined}|{JOB_ID}{SGE_TASK_ID?}",
 };
 
 IPCL_BATCH_PLUGIN(sge, .name = "sge", .version = "1.0", .summary = "Grid Engine jobs",
