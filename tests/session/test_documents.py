@@ -627,7 +627,7 @@ def test_the_parts_of_a_message_are_drawn_and_tested_in_the_order_of_the_decoder
     assert len(parts) >= 5
     assert list(framing.PARTS) == parts, "tests/framing.py"
     page = (TOP / "docs/reference/wire.md").read_text()
-    drawings = re.findall(r"<IDS.MSG> *\| (signature .*)|\| delimiter \| (.*)", page)
+    drawings = re.findall(r"<IDS.MSG> *\| (.* content.*)|\| delimiter \| (.*)", page)
     assert len(drawings) == 3, "the message, output and notifications"
     for drawing in map("".join, drawings):
         drawn = [name.removesuffix("_header") for name in re.findall(r"\w+", drawing) if name != "buffers"]

@@ -8,6 +8,11 @@
 
 #define KEY "a-key-of-this-cluster"
 
+/* A signature and the four parts that it is over. */
+enum { PARTS = 5 };
+static const enum message_part signed_parts[PARTS] = {
+    MESSAGE_SIGNATURE, MESSAGE_HEADER, MESSAGE_PARENT, MESSAGE_METADATA, MESSAGE_CONTENT};
+
 static const struct ipcl_serial_operations *serial;
 static struct session *sender, *receiver;
 static struct message message;
@@ -120,12 +125,13 @@ Test(session, signs_anew_for_the_next_hop_without_touching_copies)
 
 Test(session, refuses_a_change_to_any_signed_part)
 {
-    for (int part = MESSAGE_SIGNATURE; part < MESSAGE_PARTS; part++) {
+    for (size_t i = 0; i < PARTS; i++) {
         build(sender, NULL);
-        change(part, 0);
-        cr_assert_eq(session_verify(receiver, &message), SESSION_FORGED, "part %d", part);
+        change(signed_parts[i], 0);
+        cr_assert_eq(session_verify(receiver, &message), SESSION_FORGED, "part %d",
+                     signed_parts[i]);
     }
-    cr_assert_eq(session_refused(receiver, SESSION_FORGED), MESSAGE_PARTS);
+    cr_assert_eq(session_refused(receiver, SESSION_FORGED), PARTS);
 }
 
 Test(session, refuses_another_key)
@@ -195,18 +201,15 @@ Test(session, says_which_scheme_it_does_not_know)
     cr_assert(strstr(error.text, "hmac-nonsense"));
 }
 
-/* A signature and the four parts that are signed. */
-static void assert_signed(const char *key, size_t size, const char *const frames[5])
+static void assert_signed(const char *key, size_t size, const char *const frames[PARTS])
 {
-    static const enum message_part parts[5] = {MESSAGE_SIGNATURE, MESSAGE_HEADER, MESSAGE_PARENT,
-                                               MESSAGE_METADATA, MESSAGE_CONTENT};
     struct ipcl_error error;
     struct message published;
     struct session *session = session_create(key, size, "hmac-sha256", serial, NULL, &error);
     message_init(&published);
     message_append_parts(&published);
-    for (size_t i = 0; i < 5; i++)
-        message_set_part(&published, parts[i], frames[i], strlen(frames[i]));
+    for (size_t i = 0; i < PARTS; i++)
+        message_set_part(&published, signed_parts[i], frames[i], strlen(frames[i]));
     /* The signature holds; that the header is no JSON is what remains to be refused. */
     cr_assert_eq(session_verify(session, &published), SESSION_MALFORMED);
     message_close(&published);
