@@ -248,17 +248,6 @@ void trace_file_name(struct trace_file *file, const char *name, int place)
     add_name(file);
 }
 
-void trace_file_lost(struct trace_file *file, unsigned long lost)
-{
-    begin_line(file, getpid(), trace_clock());
-    add_kind(file, 'i', "trace", "lost: steps, as they came faster than they were written");
-    add_text(file, "\",\"s\":\"p\",\"args\":{\"steps\":");
-    add_number(file, lost, 1);
-    add_text(file, "}");
-    end_line(file);
-    file->lost += lost;
-}
-
 static void add_step(struct trace_file *file, const struct trace_ring *ring,
                      const struct trace_record *record)
 {
@@ -338,9 +327,14 @@ static void rotate(struct trace_file *file)
     }
 }
 
-static bool is_full(const struct trace_file *file)
+/* Begins a new file where this one is full. */
+static void make_room(struct trace_file *file)
 {
-    return !file->failed && file->bytes + (long long)file->used > file->bytes_max / 2;
+    if (file->failed || file->bytes + (long long)file->used <= file->bytes_max / 2)
+        return;
+    write_out(file);
+    if (!file->failed)
+        rotate(file);
 }
 
 /* A thread's name, where this file does not have it. */
@@ -355,17 +349,25 @@ static void add_thread(struct trace_file *file, struct trace_ring *ring)
 void trace_file_record(struct trace_file *file, struct trace_ring *ring,
                        const struct trace_record *record)
 {
-    if (is_full(file)) {
-        write_out(file);
-        if (!file->failed)
-            rotate(file);
-    }
+    make_room(file);
     add_thread(file, ring);
     add_step(file, ring, record);
     if (steps[record->step].arrow)
         add_arrow(file, ring, record);
     if (steps[record->step].wait && record->since_ns && record->since_ns <= record->end_ns)
         add_wait(file, ring, record);
+}
+
+void trace_file_lost(struct trace_file *file, unsigned long lost)
+{
+    make_room(file);
+    begin_line(file, getpid(), trace_clock());
+    add_kind(file, 'i', "trace", "lost: steps, as they came faster than they were written");
+    add_text(file, "\",\"s\":\"p\",\"args\":{\"steps\":");
+    add_number(file, lost, 1);
+    add_text(file, "}");
+    end_line(file);
+    file->lost += lost;
 }
 
 int trace_file_flush(struct trace_file *file, struct ipcl_error *error)
