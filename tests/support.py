@@ -258,7 +258,18 @@ class Sandbox:
             key: value
             for key, value in os.environ.items()
             if not key.startswith(
-                ("OMPI_", "PMIX_", "PRTE_", "LINES", "COLUMNS", "PYTEST_", "IPCLUSTER_", "PYTHON", "LD_PRELOAD", *BATCH_JOBS)
+                (
+                    "OMPI_",
+                    "PMIX_",
+                    "PRTE_",
+                    "LINES",
+                    "COLUMNS",
+                    "PYTEST_",
+                    "IPCLUSTER_",
+                    "PYTHON",
+                    "LD_PRELOAD",
+                    *BATCH_JOBS,
+                )
             )
         }
         env.update(

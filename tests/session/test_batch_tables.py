@@ -59,7 +59,10 @@ def test_a_setting_becomes_a_directive_or_is_refused(box, name):
         if f"{{{setting}}}" in table:
             assert done.status == 0 and value in done.out
         else:
-            assert done.status and f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
+            assert (
+                done.status
+                and f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
+            )
 
 
 @each

@@ -103,7 +103,9 @@ def test_a_trace_shows_the_way_of_each_request_through_client_controller_and_eng
     cluster = new_cluster(2, env=env)
     cluster.client().close()
     files = sandbox.dir / "failed", sandbox.dir / "second submitted"
-    out = sandbox.run(PYTHON, "-c", PROGRAM, cluster.client_file, str(LONG), *files, env=env, python=True, check=True).out
+    out = sandbox.run(
+        PYTHON, "-c", PROGRAM, cluster.client_file, str(LONG), *files, env=env, python=True, check=True
+    ).out
     first, second, third, fourth = json.loads(out.splitlines()[-1])
     for process in (*cluster.engines, cluster.controller):
         process.stop()  # with their last steps in their files

@@ -72,7 +72,7 @@ def test_an_engine_that_others_can_write_to_is_not_loaded(box, installed):
     program, module = box.dir / "moved/bin/ipengine", box.dir / "moved/lib/ipcluster/engine.so"
     for path in program, module:
         path.parent.mkdir(parents=True)
-        shutil.copy(installed / path.relative_to(box.dir / "moved"), path)
+        shutil.copy(installed.ipengine.parent.parent / path.relative_to(box.dir / "moved"), path)
     box.run(program, "--version", check=True)
     for path in module, module.parent:
         path.chmod(0o777)
