@@ -36,13 +36,15 @@ static void *bind_to(void *context, int port)
 }
 
 /* Whoever sent the request hears the answer; whichever engine that was for. */
-static void answer(struct session *session, void *socket, struct message *request, const char *type,
-                   json_t *content)
+static void answer_as(const char *engine, struct session *session, void *socket,
+                      struct message *request, const char *type, json_t *content)
 {
     zmq_msg_t *parent = message_part(request, MESSAGE_HEADER);
+    json_t *metadata = json_pack("{s:s*}", "engine", engine);
     struct session_parts parts = {.msg_type = type,
                                   .parent = zmq_msg_data(parent),
                                   .parent_size = zmq_msg_size(parent),
+                                  .metadata = metadata,
                                   .content = content};
     struct ipcl_error error;
     struct message reply;
@@ -52,33 +54,75 @@ static void answer(struct session *session, void *socket, struct message *reques
     cr_assert_eq(session_sign(session, &reply, &error), 0, "%s", error.text);
     cr_assert_eq(message_send(&reply, socket), 0);
     message_close(&reply);
+    json_decref(metadata);
     json_decref(content);
 }
 
-/* The first engine answers when the second is asked, which answers that it works. */
-static void *serve(void *context)
+static void answer(struct session *session, void *socket, struct message *request, const char *type,
+                   json_t *content)
 {
+    answer_as(NULL, session, socket, request, type, content);
+}
+
+/* A hub with two engines, which runs in a thread of its own. */
+struct hub {
+    void *context;
+    void (*serve)(struct session *session, void *hub, void *engines, struct message *first,
+                  struct message *second);
+};
+
+static void *run_hub(void *self)
+{
+    struct hub *served = self;
     struct ipcl_error error;
     struct session *session = session_create(KEY, strlen(KEY), connection.signature_scheme,
                                              unit_serial("json"), NULL, &error);
-    void *hub = bind_to(context, connection.registration);
-    void *engines = bind_to(context, connection.control);
+    void *hub = bind_to(served->context, connection.registration);
+    void *engines = bind_to(served->context, connection.control);
     struct message first, second;
     message_init(&first);
     message_init(&second);
     cr_assert_eq(message_recv(&first, hub, 0), 0);
     answer(session, hub, &first, "connection_reply",
-           json_pack("{s:s s:{}}", "status", "ok", "engines"));
-    cr_assert_eq(message_recv(&first, engines, 0), 0);
-    cr_assert_eq(message_recv(&second, engines, 0), 0);
-    answer(session, engines, &first, "shutdown_reply", json_pack("{s:s}", "status", "ok"));
-    answer(session, engines, &second, "shutdown_reply", json_pack("{s:s}", "status", "busy"));
+           json_pack("{s:s s:{s:s s:s}}", "status", "ok", "engines", "0", "first", "1", "second"));
+    served->serve(session, hub, engines, &first, &second);
     message_close(&first);
     message_close(&second);
     session_destroy(session);
     zmq_close(hub);
     zmq_close(engines);
     return NULL;
+}
+
+/* The first engine answers when the second is asked, which answers that it works. */
+static void answer_late(struct session *session, void *hub, void *engines, struct message *first,
+                        struct message *second)
+{
+    (void)hub;
+    cr_assert_eq(message_recv(first, engines, 0), 0);
+    cr_assert_eq(message_recv(second, engines, 0), 0);
+    answer(session, engines, first, "shutdown_reply", json_pack("{s:s}", "status", "ok"));
+    answer(session, engines, second, "shutdown_reply", json_pack("{s:s}", "status", "busy"));
+}
+
+/* The controller says for the first engine that it has gone, and the second calls itself the first;
+ * before that somebody answers what nobody asked. */
+static void answer_under_other_names(struct session *session, void *hub, void *engines,
+                                     struct message *first, struct message *second)
+{
+    cr_assert_eq(message_recv(first, hub, 0), 0);
+    answer(session, hub, first, "trace_reply", json_pack("{s:s}", "file", "hub's"));
+    cr_assert_eq(message_recv(second, engines, 0), 0);
+    answer_as("third", session, engines, first, "trace_reply", json_pack("{s:s}", "file", "none"));
+    cr_assert_eq(message_recv(first, engines, 0), 0);
+    if (!strncmp(zmq_msg_data(message_partner(second)), "first", strlen("first"))) {
+        struct message *other = first;
+        first = second;
+        second = other;
+    }
+    answer_as("first", session, engines, second, "trace_reply",
+              json_pack("{s:s}", "file", "second's"));
+    answer(session, engines, first, "trace_reply", json_pack("{s:s}", "evalue", "it has gone"));
 }
 
 /* As that of a controller which seals nothing, such as ipyparallel's. */
@@ -93,25 +137,59 @@ static void write_file(const char *path)
     json_decref(content);
 }
 
+struct fixture {
+    char folder[PATH_BYTES], path[PATH_BYTES + 16];
+    struct hub hub;
+    pthread_t thread;
+    struct registry *registry;
+};
+
+static void begin(struct fixture *fixture,
+                  void (*serve)(struct session *session, void *hub, void *engines,
+                                struct message *first, struct message *second))
+{
+    struct ipcl_error error;
+    unit_make_folder(fixture->folder);
+    snprintf(connection.interface, sizeof(connection.interface), "ipc://%.64s/s", fixture->folder);
+    snprintf(fixture->path, sizeof(fixture->path), "%s/client.json", fixture->folder);
+    write_file(fixture->path);
+    fixture->hub = (struct hub){zmq_ctx_new(), serve};
+    cr_assert_eq(pthread_create(&fixture->thread, NULL, run_hub, &fixture->hub), 0);
+    fixture->registry = registry_create(NULL, &error);
+}
+
+static void end(struct fixture *fixture)
+{
+    pthread_join(fixture->thread, NULL);
+    registry_destroy(fixture->registry);
+    zmq_ctx_term(fixture->hub.context);
+    unit_remove_folder(fixture->folder);
+}
+
 Test(hub_alone, an_answer_that_comes_late_is_not_that_of_the_engine_that_is_asked_next)
 {
-    char folder[PATH_BYTES], path[PATH_BYTES + 16];
+    struct fixture fixture;
     struct ipcl_error error;
-    pthread_t thread;
-    unit_make_folder(folder);
-    snprintf(connection.interface, sizeof(connection.interface), "ipc://%.64s/s", folder);
-    snprintf(path, sizeof(path), "%s/client.json", folder);
-    write_file(path);
-    void *context = zmq_ctx_new();
-    cr_assert_eq(pthread_create(&thread, NULL, serve, context), 0);
-    struct registry *registry = registry_create(NULL, &error);
+    begin(&fixture, answer_late);
     json_t *engines = json_pack("[{s:s} {s:s}]", "uuid", "first", "uuid", "second");
-    cr_assert_eq(hub_end_idle(registry, path, engines, 2, 3000, &error), 0, "%s", error.text);
-    pthread_join(thread, NULL);
+    cr_assert_eq(hub_end_idle(fixture.registry, fixture.path, engines, 2, 3000, &error), 0, "%s",
+                 error.text);
     for (size_t i = 0; i < 2; i++)
         cr_expect(json_is_false(json_object_get(json_array_get(engines, i), "ends")), "%zu", i);
     json_decref(engines);
-    registry_destroy(registry);
-    zmq_ctx_term(context);
-    unit_remove_folder(folder);
+    end(&fixture);
+}
+
+Test(hub_alone, an_answer_is_that_of_the_engine_that_was_asked_whatever_name_it_has)
+{
+    struct fixture fixture;
+    struct ipcl_error error;
+    begin(&fixture, answer_under_other_names);
+    json_t *traces = hub_trace(fixture.registry, fixture.path, true, 60000, &error);
+    json_t *expected = json_pack("[{s:s} {s:s s:s} {s:s s:s}]", "file", "hub's", "id", "0", "error",
+                                 "it has gone", "id", "1", "file", "second's");
+    cr_expect(json_equal(traces, expected), "%s", json_dumps(traces, 0));
+    json_decref(expected);
+    json_decref(traces);
+    end(&fixture);
 }

@@ -10,7 +10,7 @@
 #include "cluster/watch/hub_watch.h"
 #include "wire/connection.h"
 
-#define ANSWER_MS 5000 /* for the hub, and each engine */
+#define ANSWER_MS 5000 /* for the hub, and for the next engine that answers */
 
 static const struct settings_program program = {
     .name = "ipcluster",

@@ -30,16 +30,15 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
     return NULL;
 }
 
-/* Asks the engine of that uuid, or where it is NULL the hub, and takes what comes within that time.
- * Returns the whole answer, borrowed, or NULL. */
-static const json_t *ask_one(struct hub_watch *watch, const char *engine, const char *request,
-                             json_t *content, const char *answer, int timeout_ms)
+/* Asks the hub, and takes what comes within that time. Returns the answer, borrowed, or NULL. */
+static const json_t *ask_alone(struct hub_watch *watch, const char *request, json_t *content,
+                               const char *answer, int timeout_ms)
 {
-    void *socket = engine ? watch->link.control : watch->link.query;
+    void *socket = watch->link.query;
     zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
     long long end = clock_ms() + timeout_ms;
     json_object_del(watch->answers, answer);
-    hub_link_send(&watch->link, socket, engine, request, content);
+    hub_link_send(&watch->link, socket, NULL, request, content);
     json_decref(content);
     while (!json_object_get(watch->answers, answer) && end > clock_ms())
         if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
@@ -47,10 +46,38 @@ static const json_t *ask_one(struct hub_watch *watch, const char *engine, const 
     return json_object_get(watch->answers, answer);
 }
 
-static const json_t *ask_alone(struct hub_watch *watch, const char *request, json_t *content,
-                               const char *answer, int timeout_ms)
+/* Sends each of these engines a control message, and waits until all have answered, or none more
+ * does for so long. An answer is that of the engine whose request it names, whatever it says of
+ * itself, and whoever gives it: the controller does for an engine that has gone. Returns the
+ * answers' contents by the uuids of the engines, a new object. */
+static json_t *ask_engines(struct hub_watch *watch, const json_t *uuids, const char *request,
+                           const json_t *content, int timeout_ms)
 {
-    return ask_one(watch, NULL, request, content, answer, timeout_ms);
+    void *socket = watch->link.control;
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    json_t *asked = json_object(), *answers = json_object(), *uuid;
+    struct hub_message received;
+    size_t i;
+    json_array_foreach (uuids, i, uuid) {
+        const char *msg_id =
+            hub_link_send(&watch->link, socket, json_string_value(uuid), request, content);
+        json_object_set(asked, msg_id, uuid);
+    }
+    long long end = clock_ms() + timeout_ms;
+    while (json_object_size(asked) > 0 && end > clock_ms()) {
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) <= 0 ||
+            hub_link_receive(&watch->link, socket, &received) != HUB_LINK_MESSAGE)
+            continue;
+        uuid = json_object_get(asked, received.answers);
+        if (uuid) {
+            json_object_set(answers, json_string_value(uuid), received.content);
+            json_object_del(asked, received.answers);
+            end = clock_ms() + timeout_ms;
+        }
+        hub_message_release(&received);
+    }
+    json_decref(asked);
+    return answers;
 }
 
 /* All connections are made: also a controller that is full answers. */
@@ -96,44 +123,41 @@ int hub_end(struct registry *registry, const char *path, int timeout_ms, struct 
                 : 0;
 }
 
-/* How many answers come to control messages until there are `count`, or time is over. */
-static size_t count_answers(struct hub_watch *watch, size_t count, int timeout_ms)
-{
-    zmq_pollitem_t item = {.socket = watch->link.control, .events = ZMQ_POLLIN};
-    long long end = clock_ms() + timeout_ms;
-    struct message message;
-    size_t answers = 0;
-    message_init(&message);
-    while (answers < count && end > clock_ms())
-        if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0 &&
-            message_recv(&message, watch->link.control, ZMQ_DONTWAIT) == 0)
-            answers++;
-    message_close(&message);
-    return answers;
-}
-
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
                      const char *msg_type, const json_t *content, int timeout_ms,
                      struct ipcl_error *error)
 {
     struct hub_watch *watch = open_alone(registry, path, error);
-    size_t count = json_array_size(uuids), i, answers = 0;
-    json_t *uuid;
+    size_t count = json_array_size(uuids), answered = 0;
     if (!watch)
         return -1;
     bool found = ask_list(watch, timeout_ms);
     if (found) {
-        json_array_foreach (uuids, i, uuid)
-            hub_link_send(&watch->link, watch->link.control, json_string_value(uuid), msg_type,
-                          content);
-        answers = count_answers(watch, count, timeout_ms);
+        json_t *answers = ask_engines(watch, uuids, msg_type, content, timeout_ms);
+        answered = json_object_size(answers);
+        json_decref(answers);
     }
     hub_watch_free(watch);
     if (!found)
         return ipcl_error_set(error, "no controller answers at the address in %s", path);
-    return answers == count ? 0
-                            : ipcl_error_set(error, "%zu of %zu engines have not answered",
-                                             count - answers, count);
+    return answered == count ? 0
+                             : ipcl_error_set(error, "%zu of %zu engines have not answered",
+                                              count - answered, count);
+}
+
+/* Whether an engine ends, as nobody would miss it. */
+static bool ends_idle(struct hub_watch *watch, const char *uuid, int timeout_ms)
+{
+    json_t *uuids = json_pack("[s]", uuid);
+    json_t *content = json_pack("{s:b s:b}", "restart", 0, "idle", 1);
+    json_t *answers = ask_engines(watch, uuids, "shutdown_request", content, timeout_ms);
+    const char *status =
+        json_string_value(json_object_get(json_object_get(answers, uuid), "status"));
+    bool ends = status && strcmp(status, "ok") == 0;
+    json_decref(uuids);
+    json_decref(content);
+    json_decref(answers);
+    return ends;
 }
 
 int hub_end_idle(struct registry *registry, const char *path, json_t *engines, size_t most,
@@ -150,43 +174,12 @@ int hub_end_idle(struct registry *registry, const char *path, json_t *engines, s
     }
     json_array_foreach (engines, i, engine) {
         const char *uuid = json_string_value(json_object_get(engine, "uuid"));
-        const json_t *answer = ended < most
-                                   ? ask_one(watch, uuid, "shutdown_request",
-                                             json_pack("{s:b s:b}", "restart", 0, "idle", 1),
-                                             "shutdown_reply", timeout_ms)
-                                   : NULL;
-        const char *status = json_string_value(json_object_get(answer, "status"));
-        bool ends = status && strcmp(status, "ok") == 0;
+        bool ends = ended < most && ends_idle(watch, uuid, timeout_ms);
         ended += ends;
         json_object_set_new(engine, "ends", json_boolean(ends));
     }
     hub_watch_free(watch);
     return 0;
-}
-
-/* Sends all engines the same request, and waits until each has answered or time is over. Returns
- * the answers' contents by the uuids of the engines, a new object. */
-static json_t *ask_engines(struct hub_watch *watch, json_t *engines, const char *request,
-                           const json_t *content, const char *answer, int timeout_ms)
-{
-    void *socket = watch->link.control;
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    long long end = clock_ms() + timeout_ms;
-    json_t *answers = json_object(), *uuid;
-    struct hub_message received;
-    const char *id;
-    json_object_foreach (engines, id, uuid)
-        hub_link_send(&watch->link, socket, json_string_value(uuid), request, content);
-    while (json_object_size(answers) < json_object_size(engines) && end > clock_ms()) {
-        if (zmq_poll(&item, 1, (long)(end - clock_ms())) <= 0 ||
-            hub_link_receive(&watch->link, socket, &received) != HUB_LINK_MESSAGE)
-            continue;
-        const char *engine = json_string_value(json_object_get(received.metadata, "engine"));
-        if (engine && received.type && !strcmp(received.type, answer))
-            json_object_set(answers, engine, received.content);
-        hub_message_release(&received);
-    }
-    return answers;
 }
 
 /* What the answer to a trace_request comes to, which is NULL where there was none. A new object. */
@@ -218,14 +211,17 @@ json_t *hub_trace(struct registry *registry, const char *path, bool on, int time
     json_t *traces =
         json_pack("[o]", trace_of(ask_alone(watch, "trace_request", json_incref(content),
                                             "trace_reply", timeout_ms)));
-    json_t *answers =
-        ask_engines(watch, engines, "trace_request", content, "trace_reply", timeout_ms);
+    json_t *uuids = json_array();
+    json_object_foreach (engines, id, uuid)
+        json_array_append(uuids, uuid);
+    json_t *answers = ask_engines(watch, uuids, "trace_request", content, timeout_ms);
     json_object_foreach (engines, id, uuid) {
         json_t *trace = trace_of(json_object_get(answers, json_string_value(uuid)));
         json_object_set_new(trace, "id", json_string(id));
         json_array_append_new(traces, trace);
     }
     json_decref(answers);
+    json_decref(uuids);
     json_decref(content);
     json_decref(engines);
     hub_watch_free(watch);

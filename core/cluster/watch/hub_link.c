@@ -115,19 +115,21 @@ static int sign_request(struct hub_link *link, const void *socket, const char *m
                      SESSION_ID_LENGTH, sealed, error);
 }
 
-void hub_link_send(struct hub_link *link, void *socket, const char *engine, const char *msg_type,
-                   const json_t *content)
+const char *hub_link_send(struct hub_link *link, void *socket, const char *engine,
+                          const char *msg_type, const json_t *content)
 {
     struct session_parts parts = {.msg_type = msg_type, .content = content};
     struct ipcl_error error;
     struct message message;
     message_init(&message);
-    if ((engine && message_append(&message, engine, strlen(engine)) < 0) ||
-        session_build(link->session, &message, &parts, link->asked, &error) < 0 ||
-        sign_request(link, socket, msg_type, &message, &error) < 0 ||
-        message_send(&message, socket) < 0)
+    bool failed = (engine && message_append(&message, engine, strlen(engine)) < 0) ||
+                  session_build(link->session, &message, &parts, link->asked, &error) < 0 ||
+                  sign_request(link, socket, msg_type, &message, &error) < 0 ||
+                  message_send(&message, socket) < 0;
+    if (failed)
         log_debug("%s could not be sent", msg_type);
     message_close(&message);
+    return failed ? NULL : link->asked;
 }
 
 void hub_link_close(struct hub_link *link)
@@ -155,14 +157,6 @@ void hub_link_note_life(struct hub_link *link, const json_t *content)
     memcpy(link->life, life, sizeof(life));
     published_begin(&link->notification_seal,
                     (uint64_t)json_integer_value(json_object_get(content, "notified")));
-}
-
-/* Others come late: whoever asked does not wait for them any more. */
-static bool answers_last(const struct hub_link *link, struct message *message)
-{
-    struct ipcl_member parent = {.name = "msg_id"};
-    return session_find(link->session, message_part(message, MESSAGE_PARENT), &parent, 1) == 0 &&
-           member_is(&parent, link->asked);
 }
 
 static enum session_verdict verify(struct hub_link *link, const void *socket,
@@ -194,12 +188,14 @@ enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
     } else {
         received->header =
             session_unpack(link->session, message_part(&message, MESSAGE_HEADER), NULL);
+        received->parent =
+            session_unpack(link->session, message_part(&message, MESSAGE_PARENT), NULL);
         received->metadata =
             session_unpack(link->session, message_part(&message, MESSAGE_METADATA), NULL);
         received->content =
             session_unpack(link->session, message_part(&message, MESSAGE_CONTENT), NULL);
         received->type = json_string_value(json_object_get(received->header, "msg_type"));
-        received->answers_last = answers_last(link, &message);
+        received->answers = json_string_value(json_object_get(received->parent, "msg_id"));
         outcome = HUB_LINK_MESSAGE;
     }
     message_close(&message);
@@ -209,6 +205,7 @@ enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
 void hub_message_release(struct hub_message *received)
 {
     json_decref(received->header);
+    json_decref(received->parent);
     json_decref(received->metadata);
     json_decref(received->content);
 }

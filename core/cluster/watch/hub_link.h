@@ -30,9 +30,9 @@ struct hub_link {
 
 /* A message that was verified. */
 struct hub_message {
-    const char *type; /* of the header; NULL: it names none */
-    json_t *header, *metadata, *content;
-    bool answers_last; /* it is for the last request */
+    const char *type;    /* of the header; NULL: it names none */
+    const char *answers; /* the msg_id of its parent; NULL: it has none */
+    json_t *header, *parent, *metadata, *content;
 };
 
 enum hub_link_outcome {
@@ -48,9 +48,10 @@ enum hub_link_outcome {
 int hub_link_open(struct hub_link *link, struct registry *registry, const char *path,
                   struct ipcl_error *error);
 void hub_link_close(struct hub_link *link);
-/* Sends a request: to the engine of that uuid, or, where it is NULL, to the hub. */
-void hub_link_send(struct hub_link *link, void *socket, const char *engine, const char *msg_type,
-                   const json_t *content);
+/* Sends a request: to the engine of that uuid, or, where it is NULL, to the hub. Returns its
+ * msg_id, which is there until the next; NULL: it could not be sent. */
+const char *hub_link_send(struct hub_link *link, void *socket, const char *engine,
+                          const char *msg_type, const json_t *content);
 /* Takes the next message of a socket, without waiting. */
 enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
                                        struct hub_message *received);

@@ -127,12 +127,12 @@ int hub_stats(struct registry *registry, const char *path, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error);
 /* Sends engines, a list of their uuids, a control message each, and waits up to `timeout_ms` for
- * their answers. Returns 0, or -1 with `error` set where not all have answered. */
+ * the next that answers. Returns 0, or -1 with `error` set where not all have answered. */
 int hub_tell_engines(struct registry *registry, const char *path, const json_t *uuids,
                      const char *msg_type, const json_t *content, int timeout_ms,
                      struct ipcl_error *error);
-/* Begins or ends the traces of the controller and of all engines, each on its host. Returns a list
- * of the files, {"file", and of an engine its "id"}, with an "error" in place of "file" where there
+/* Begins or ends the traces of the controller and of all engines, each on its host, and waits up to
+ * `timeout_ms` for the next that answers. Returns a list of the files, {"file", and of an engine its "id"}, with an "error" in place of "file" where there
  * is none; NULL with `error` set where no hub answers. */
 json_t *hub_trace(struct registry *registry, const char *path, bool on, int timeout_ms,
                   struct ipcl_error *error);
