@@ -194,6 +194,8 @@ def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_c
     assert process.num_fds() <= files + 2
     same = [name for name in told if "tasks" in name or "engine" in name and "socket" not in name or "refused" in name]
     assert same and all(shown[name] == told[name] for name in same)
+    started = "process_start_time_seconds"
+    assert shown[started] == pytest.approx(told[started], rel=0, abs=0.001)
     assert set(told) - set(shown) <= {"ipcluster_messages_accepted_total" + of("hub", "client", type="stats_request")}
 
     # What else is asked is not there.

@@ -1,7 +1,6 @@
 /* Reading the metrics of the table (table.h), and those that others count. Any thread. */
 #include "controller/stats/stats.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -289,10 +288,8 @@ static void write_metric(void *self, const struct stats_metric *metric)
 
 static void write_value(void *self, const char *series, double value)
 {
-    if (value == floor(value) && value < 1e15)
-        fprintf(self, "%s %.0f\n", series, value);
-    else
-        fprintf(self, "%s %.9g\n", series, value);
+    /* A time since the epoch to the millisecond, and counts to the last digit. */
+    fprintf(self, "%s %.15g\n", series, value);
 }
 
 void stats_write(FILE *stream)
