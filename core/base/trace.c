@@ -396,7 +396,7 @@ const char *trace_switch(bool on, struct ipcl_error *error)
 {
     bool is_on = atomic_load(&trace_ways) & TO_FILE;
     if (!*offer.folder) {
-        ipcl_error_set(error, "the folder for a trace does not exist");
+        ipcl_error_set(error, "this program has no folder for traces");
         return NULL;
     }
     if (on && !is_on && trace_start(offer.program, offer.folder, offer.bytes_max, error))
