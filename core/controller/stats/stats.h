@@ -1,7 +1,8 @@
 /* What the controller counts, for people to look at while it runs. Each number has one thread that
  * writes it; the hub and the metrics' thread read them all, and no lock stands on a message's way.
  *
- * To add a metric: a row in table.h, and the line where it counts. */
+ * To add a metric: a row in table.h, and the line where it counts. Metrics of threads and of the
+ * process are rows of stats.c. */
 #ifndef CONTROLLER_STATS_STATS_H
 #define CONTROLLER_STATS_STATS_H
 
@@ -101,7 +102,7 @@ struct stats_metric {
     const char *name;
     enum stats_kind kind;
     const char *help;
-    const char *labels; /* "socket and side"; "": it has none */
+    const char *labels; /* "socket, side"; "": it has none */
 };
 
 /* Called with each metric, then with its values. `series` is a value's name with its labels, as the

@@ -7,7 +7,8 @@
  *     METRIC_BY(kind, member, label, names, help) an array, with one for each of these names
  *     SOCKET_METRIC, SOCKET_METRIC_BY             likewise, of each socket: stats.sockets[].member
  *
- * Each has one thread that counts it. This file is read once for each thing that is made of it. */
+ * Each has one thread that counts it. Metrics of all messages, of threads (loop_*) and of the
+ * process are rows of stats.c. This file is read once for each thing that is made of it. */
 #ifndef METRIC
 #define METRIC(kind, member, help)
 #endif
