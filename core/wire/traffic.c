@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 /* The most frequent first, behind what all others count as. */
 const char *traffic_types[TRAFFIC_TYPES] = {
     "other",           "apply_request",       "apply_reply",
@@ -34,6 +36,8 @@ void traffic_tell_apart(const char *msg_type)
     size_t place = place_of(&type);
     if (place < TRAFFIC_TYPES)
         traffic_types[place] = msg_type;
+    else
+        log_error("messages of type %s count as \"other\": raise TRAFFIC_TYPES", msg_type);
 }
 
 size_t traffic_bytes(const struct message *message, size_t first)
