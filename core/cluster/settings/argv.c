@@ -111,8 +111,8 @@ static void add_python(struct argv_words *words, const struct cluster *cluster)
         add_word(words, "--IPEngine.client_python=", given);
 }
 
-/* How the batch job is called that it will be in. A system that engines know is only named: people's
- * templates need no quotes then. */
+/* How the batch job is called that it will be in. A system that engines know is only named:
+ * people's templates need no quotes then. */
 static void add_job(struct argv_words *words, const struct launcher_choice *choice)
 {
     const struct ipcl_batch_system *system = choice->system;
