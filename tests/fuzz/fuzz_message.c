@@ -48,7 +48,7 @@ static void read_parts(struct session *session, struct message *message)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct seal readers[8], writers[8];
-    static struct refusal refusal = {.socket = "fuzz"};
+    static struct refusal refusal = {.socket = STATS_QUERIES};
     struct message message, copy;
     if (!size)
         return 0;
