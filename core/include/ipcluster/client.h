@@ -1,11 +1,11 @@
 /* libipcluster: a client of a running cluster.
  *
- * One I/O thread per client owns the sockets; it takes no signals. All functions may be called from
- * any thread unless they say otherwise; results resolve futures without anybody polling. Objects
- * are reference counted where the comments say so.
+ * Each client has one I/O thread, which owns the sockets and takes no signals. All functions may be
+ * called from any thread unless they say otherwise. Futures resolve by themselves: nobody needs to
+ * poll. Objects are reference counted where the comments say so.
  *
  * A client does not survive fork(): in the child its functions fail with an error, and
- * ipcl_client_close() only forgets it. A child that wants the cluster connects anew. */
+ * ipcl_client_close() only forgets it. A child that needs the cluster connects again. */
 #ifndef IPCLUSTER_CLIENT_H
 #define IPCLUSTER_CLIENT_H
 
@@ -29,61 +29,64 @@ struct ipcl_future;
 /* Where to connect. Zero-initialise and set what is known; strings are copied.
  *
  * ssh_server and ssh_key are for a controller that is reached through an SSH server. The file may
- * name one (ipcontroller --ssh), which is used where the controller is not on this machine. One
- * process of OpenSSH's ssh forwards all ports, and ends with the client, also where this program is
- * killed. It asks for no password: a key or an agent must do. Where it ends by itself, so does the
- * client's connection, with an error. It is a child of this process: a program that waits for any
- * child of its may be told of it. */
+ * name one (ipcontroller --ssh); it is used if the controller is not on this machine. One process
+ * of OpenSSH's ssh forwards all ports. It ends with the client, also if this program is killed. It
+ * asks for no password: it needs a key or an agent. If it ends by itself, the client's connection
+ * ends with an error. It is a child of this process: a program that waits for any of its children
+ * may see it end. */
 struct ipcl_connect {
     const char *connection_file; /* a path; overrides the three below, and is not waited for */
     const char *profile;         /* a profile's name; NULL for "default" */
     const char *profile_dir;     /* a profile's folder; overrides `profile` */
     const char *cluster_id;      /* NULL or "" for none */
-    /* to wait for the connection file and the hub's answer; 0 means 10,000. As long again for SSH.
-     * Where it is set and the file is left from a controller that has gone, also for another's */
+    /* how long to wait for the connection file and the hub's answer; 0 means 10,000. As long again
+     * for SSH. If it is set and the file is left from a controller that has gone, the client waits
+     * for another controller's file, too */
     int timeout_ms;
-    /* [user@]host[:port], in place of the file's; NULL or "" for the file's */
+    /* [user@]host[:port], instead of the server in the file; NULL or "" for the server in the
+     * file */
     const char *ssh_server;
-    /* a private key's path; NULL or "" for those that ssh finds. Without a server: the controller's
-     * host */
+    /* a private key's path; NULL or "" for the keys that ssh finds. With a key and no server, the
+     * server is the controller's host */
     const char *ssh_key;
-    bool drop_tasks; /* what waits in the scheduler and on engines is dropped when the client is
-                      * closed, and what waits in the scheduler also where its process has died or
-                      * stays out of reach (TaskScheduler.client_grace) */
+    /* tasks that wait in the scheduler and on engines are dropped when the client is closed. Those
+     * in the scheduler are also dropped if the client's process has died or stays out of reach
+     * (TaskScheduler.client_grace) */
+    bool drop_tasks;
 };
 
-/* How the functions that block are interrupted: `interrupted`, where not NULL, is called every 100
- * ms from the calling thread, and ends the wait when it returns true. */
+/* How to interrupt functions that block: `interrupted`, if not NULL, is called every 100 ms in the
+ * calling thread. When it returns true, the wait ends. */
 
 /* Connects. Returns a client that the caller closes, or NULL with `error` set: it says which file
- * was looked for, which address did not answer, or what ssh said. Blocks up to the time-out. */
+ * is missing, which address did not answer, or what ssh said. Blocks up to the time-out. */
 struct ipcl_client *ipcl_client_connect(const struct ipcl_connect *options,
                                         bool (*interrupted)(void *context), void *context,
                                         struct ipcl_error *error);
-/* Ends the connection: what was submitted is sent, futures that have not resolved resolve with an
- * error, waits on this client end with one, and the caller's hold is released. Takes NULL. Not from
- * a callback. */
+/* Ends the connection, and releases the caller's hold. What was submitted is still sent. Open
+ * futures resolve with an error, and waits on this client end with an error. Takes NULL. Not from a
+ * callback. */
 void ipcl_client_close(struct ipcl_client *client);
-/* Keep a client's memory while another thread might close it; a closed client's functions fail with
- * an error. */
+/* Keeps a client's memory while another thread may close the client. The functions of a closed
+ * client fail with an error. */
 struct ipcl_client *ipcl_client_hold(struct ipcl_client *client);
 void ipcl_client_release(struct ipcl_client *client); /* takes NULL */
-/* True once the client was closed or has lost its controller for good. */
+/* True if the client was closed, or has lost its controller for good. */
 bool ipcl_client_closed(const struct ipcl_client *client);
-/* Returns 0 where the client can be used, or -1 with `error` set to why it cannot: it was closed,
- * has lost its controller for good, or was connected before a fork. */
+/* Returns 0 if the client can be used. Otherwise -1 with the reason in `error`: the client was
+ * closed, has lost its controller for good, or was connected before a fork. */
 int ipcl_client_check(struct ipcl_client *client, struct ipcl_error *error);
 /* How many messages were dropped because they did not verify. */
 unsigned long long ipcl_client_refused(const struct ipcl_client *client);
-/* The file that was read to connect; valid as long as the client is held. */
+/* The connection file that was read; valid as long as the client is held. */
 const char *ipcl_client_connection_file(const struct ipcl_client *client);
 
-/* Writes what happens to each message of this process's clients, step by step, to a file that
- * Perfetto shows (docs/howto/trace.md): `path`, or where that is a folder, or has a slash at its
- * end, client-HOST-PID.trace.json there. It has at most 256 MiB: the newest. NULL ends the trace,
- * as the process's end does. Where $IPCLUSTER_TRACE names a folder, ipcl_client_connect() begins
- * one. Returns 0, or -1 with `error` set: the file cannot be written, or there is a trace
- * already. Any thread. */
+/* Writes a trace: each step of each message of this process's clients, in a file that Perfetto
+ * shows (docs/howto/trace.md). The file is `path`. If `path` is a folder, or ends with a slash, it
+ * is client-HOST-PID.trace.json in that folder. It has at most 256 MiB: the newest steps. NULL ends
+ * the trace; so does the end of the process. If $IPCLUSTER_TRACE names a folder,
+ * ipcl_client_connect() begins a trace. Returns 0, or -1 with `error` set: the file cannot be
+ * written, or there is a trace already. Any thread. */
 int ipcl_trace(const char *path, struct ipcl_error *error);
 
 /* An engine, as the hub announced it. */
@@ -91,15 +94,15 @@ struct ipcl_engine {
     int id;
     char uuid[64];
 };
-/* Copies up to `capacity` engines, ordered by id, and returns how many there are: none once the
+/* Copies up to `capacity` engines, ordered by id. Returns how many engines there are: 0 if the
  * client is closed. */
 size_t ipcl_client_engines(struct ipcl_client *client, struct ipcl_engine *engines,
                            size_t capacity);
-/* What an engine said of itself when it registered, as the JSON text of an object, which the caller
- * frees with free(): "host", "pid", "implementation" and "implementation_version" ("ipcluster" and
- * its version), "language" and "language_version" ("python", "3.11.2"), "executable", and where
- * there are such "rank" (MPI's), "engine_set" and "job" ("Slurm job 88"). NULL where it said
- * nothing, as ipyparallel's engines do, or is not registered. */
+/* What an engine told about itself when it registered: the JSON text of an object, which the caller
+ * frees with free(). Its members are "host", "pid", "implementation" and "implementation_version"
+ * ("ipcluster" and its version), "language" and "language_version" ("python", "3.11.2"),
+ * "executable", and, if the engine has them, "rank" (MPI's), "engine_set" and "job" ("Slurm job
+ * 88"). NULL if the engine told nothing, as ipyparallel's engines do, or is not registered. */
 char *ipcl_client_engine_info(struct ipcl_client *client, int id);
 /* Blocks until at least `count` engines are registered or `timeout_ms` have passed (-1: no limit).
  * Returns 0, or -1 with `error` set. */
@@ -110,11 +113,11 @@ int ipcl_client_wait_for_engines(struct ipcl_client *client, size_t count, int t
 /* Something that arrived outside of replies. Valid during the callback only. */
 struct ipcl_event {
     enum {
-        /* an iopub message of a request of ours: `msg_type` tells which */
+        /* an iopub message of a request of this client: `msg_type` says which kind */
         IPCL_EVENT_OUTPUT,
         IPCL_EVENT_ENGINE_ADDED,   /* engine_id, engine_uuid */
         IPCL_EVENT_ENGINE_REMOVED, /* engine_id, engine_uuid */
-        IPCL_EVENT_SHUTDOWN,       /* the controller said that it goes */
+        IPCL_EVENT_SHUTDOWN,       /* the controller said that it ends */
         /* a message that did not verify was dropped; `content` says why */
         IPCL_EVENT_REFUSED
     } kind;
@@ -127,16 +130,17 @@ struct ipcl_event {
     int engine_id; /* -1 where unknown */
     const char *engine_uuid;
 };
-/* Sets the function that hears of events, in the I/O thread: it must return soon and must not wait
- * for a future. One a client; NULL for none. */
+/* Sets the function that is called with each event, in the I/O thread. It must return soon, and
+ * must not wait for a future. A client has one; NULL for none. */
 void ipcl_client_on_event(struct ipcl_client *client,
                           void (*event)(void *context, const struct ipcl_event *event),
                           void *context);
 
 /* Where a request goes. */
 enum ipcl_channel {
-    IPCL_CHANNEL_DIRECT,   /* one engine, `engine_id` */
-    IPCL_CHANNEL_TASK,     /* the load balancer chooses; it serves an "abort_request" itself */
+    IPCL_CHANNEL_DIRECT, /* one engine, `engine_id` */
+    /* the load balancer chooses the engine; it answers an "abort_request" itself */
+    IPCL_CHANNEL_TASK,
     IPCL_CHANNEL_CONTROL,  /* one engine, ahead of its queue */
     IPCL_CHANNEL_HUB,      /* the hub */
     IPCL_CHANNEL_BROADCAST /* several engines at once: ipcl_broadcast() */
@@ -145,9 +149,9 @@ enum ipcl_channel {
 /* Buffers up to this size are copied and released during ipcl_submit(). */
 #define IPCL_COPY_BYTES 1024
 
-/* A request. Borrowed during ipcl_submit(), except that the buffers are taken over: each is
- * released once sent, also when the submission fails. Larger payloads are not copied; they are
- * released in a thread of libzmq's. */
+/* A request. It is borrowed during ipcl_submit(), but its buffers are taken over: each is released
+ * when it was sent, also when the submission fails. Buffers above IPCL_COPY_BYTES are not copied;
+ * they are released in a thread of libzmq. */
 struct ipcl_submission {
     enum ipcl_channel channel;
     int engine_id;        /* IPCL_CHANNEL_DIRECT and _CONTROL */
@@ -158,25 +162,25 @@ struct ipcl_submission {
     const struct ipcl_buffer *buffers;
     size_t buffer_count;
 };
-/* Sends a request. Returns a future that the caller releases; NULL with `error` set where there is
- * no such engine, or the text is not a JSON mapping, or the client is closed. */
+/* Sends a request. Returns a future that the caller releases. NULL with `error` set if there is no
+ * such engine, a text is not a JSON mapping, or the client is closed. */
 struct ipcl_future *ipcl_submit(struct ipcl_client *client,
                                 const struct ipcl_submission *submission, struct ipcl_error *error);
 
-/* Sends one request to `count` engines, each named once: its payload leaves this process once, and
- * the controller hands it to each engine without a copy. `channel` and `engine_id` of the
- * submission are not looked at. Fills `futures`, one for each engine in the order of `engine_ids`,
- * which the caller releases. Returns 0, or -1 with `error` set and no future left behind. The
- * buffers are taken over in any case. */
+/* Sends one request to `count` engines; name each engine once. The payload leaves this process
+ * once, and the controller hands it to each engine without a copy. `channel` and `engine_id` of the
+ * submission have no effect. Fills `futures`, one for each engine in the order of `engine_ids`; the
+ * caller releases them. Returns 0, or -1 with `error` set and no future left behind. The buffers
+ * are taken over in any case. */
 int ipcl_broadcast(struct ipcl_client *client, const struct ipcl_submission *submission,
                    const int *engine_ids, size_t count, struct ipcl_future **futures,
                    struct ipcl_error *error);
 
-/* Fetches the result of a request that this or another client sent, from the hub, which is asked
- * until there is one. Returns a future with that request's id, which the caller releases: its
- * result and output are what the hub has recorded, or an error where it keeps no records or does
- * not know the request. NULL with `error` set where the client is closed. Needs a controller that
- * keeps records. */
+/* Fetches the result of a request that this or another client sent. The hub is asked until it has
+ * the result. Returns a future with that request's id, which the caller releases. Its result and
+ * output are what the hub has recorded; it is an error if the hub keeps no records or does not know
+ * the request. NULL with `error` set if the client is closed. Needs a controller that keeps
+ * records. */
 struct ipcl_future *ipcl_fetch(struct ipcl_client *client, const char *msg_id,
                                struct ipcl_error *error);
 
@@ -200,20 +204,21 @@ struct ipcl_result {
 
 /* the msg_id; valid as long as the future is held */
 const char *ipcl_future_id(const struct ipcl_future *future);
-/* Where it was sent: by which channel, and to which engine, -1 where it was none. */
+/* Where the request was sent: by which channel, and to which engine (-1 for none). */
 enum ipcl_channel ipcl_future_sent_to(const struct ipcl_future *future, int *engine_id);
 /* When it was submitted: seconds since the epoch, this machine's clock. */
 double ipcl_future_submitted(const struct ipcl_future *future);
 bool ipcl_future_ready(const struct ipcl_future *future);
-/* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 when it
- * has resolved, 1 when time ran out, 2 when `interrupted` returned true, 3 in a child that was
- * forked since, in which nothing resolves any more. */
+/* Blocks until the future resolves or `timeout_ms` have passed (-1: no limit). Returns 0 if it has
+ * resolved, 1 if time ran out, 2 if `interrupted` returned true, 3 in a child that was forked
+ * later, where no future resolves. */
 int ipcl_future_wait(struct ipcl_future *future, int timeout_ms, bool (*interrupted)(void *context),
                      void *context);
 /* The result, or NULL while the future has not resolved. */
 const struct ipcl_result *ipcl_future_result(const struct ipcl_future *future);
-/* Calls `done` once when the future resolves: in the I/O thread, in the order of these calls, or at
- * once in the calling thread where it has. It must return soon. The future is held until then. */
+/* Calls `done` once, when the future resolves: in the I/O thread, in the order of these calls. If
+ * the future has resolved already, `done` is called at once, in the calling thread. It must return
+ * soon. The future is held until then. */
 void ipcl_future_on_done(struct ipcl_future *future,
                          void (*done)(void *context, struct ipcl_future *future), void *context);
 struct ipcl_future *ipcl_future_hold(struct ipcl_future *future);
@@ -228,29 +233,30 @@ struct ipcl_output {
     const struct ipcl_buffer *buffers;
     size_t buffer_count;
 };
-/* The output behind `previous` (NULL: the first), or NULL where no more has come yet. Valid as long
- * as the future is held. */
+/* The output after `previous` (NULL: the first), or NULL if no more has come yet. Valid as long as
+ * the future is held. */
 const struct ipcl_output *ipcl_future_output(const struct ipcl_future *future,
                                              const struct ipcl_output *previous);
-/* True when no more output is waited for: all has come, a moment after the result; or the rest of
- * it has not for two seconds. */
+/* True when no more output is waited for. Either all has come, a moment after the result, or the
+ * rest did not come for two seconds. */
 bool ipcl_future_output_complete(const struct ipcl_future *future);
-/* Then: how many messages of output are missing, as the engine counts them; -1: unknown, as the
- * engine died or did not say. What comes within another minute is still added, and counted here. */
+/* How many messages of output are missing when the output is complete, by the engine's count. -1 if
+ * unknown: the engine died or did not say. Output that comes within another minute is still added,
+ * and counted here. */
 long long ipcl_future_output_missing(const struct ipcl_future *future);
-/* Blocks until there is output behind `previous` (NULL: any), or no more will come, or `timeout_ms`
- * have passed (-1: no limit). Returns as ipcl_future_wait(). */
+/* Blocks until there is output after `previous` (NULL: any), or no more will come, or `timeout_ms`
+ * have passed (-1: no limit). Returns what ipcl_future_wait() returns. */
 int ipcl_future_wait_output(struct ipcl_future *future, const struct ipcl_output *previous,
                             int timeout_ms, bool (*interrupted)(void *context), void *context);
 
-/* Views: what a C program mostly wants. A view is a set of engines, or the load balancer. */
+/* Views: what most C programs use. A view is a set of engines, or the load balancer. */
 struct ipcl_view;
-/* A view on `count` engines, or on all that are registered now where `ids` is NULL. NULL with
- * `error` set where one is not there. */
+/* A view on `count` engines, or, if `ids` is NULL, on all that are registered now. NULL with
+ * `error` set if an engine is not there. */
 struct ipcl_view *ipcl_view_direct(struct ipcl_client *client, const int *ids, size_t count,
                                    struct ipcl_error *error);
-/* The same engines, by way of the broadcast scheduler: one request for all of them, where a direct
- * view sends one to each. For many engines, or large payloads. Each engine is named once. */
+/* The same, through the broadcast scheduler: one request for all engines. (A direct view sends one
+ * to each.) For many engines, or large payloads. Name each engine once. */
 struct ipcl_view *ipcl_view_broadcast(struct ipcl_client *client, const int *ids, size_t count,
                                       struct ipcl_error *error);
 struct ipcl_view *ipcl_view_balanced(struct ipcl_client *client, struct ipcl_error *error);
@@ -258,9 +264,9 @@ void ipcl_view_destroy(struct ipcl_view *view); /* takes NULL; before its client
 /* engines of a direct or broadcast view; 1 for a balanced one */
 size_t ipcl_view_count(const struct ipcl_view *view);
 
-/* Each starts one request per engine of the view (one in all for a balanced view) and fills
- * `futures`, which has room for ipcl_view_count() pointers; the caller releases them. Return 0, or
- * -1 with `error` set and no future left behind. */
+/* The following functions start one request for each engine of the view (one in all for a balanced
+ * view). They fill `futures`, which has room for ipcl_view_count() pointers; the caller releases
+ * the futures. They return 0, or -1 with `error` set and no future left behind. */
 /* Runs source code in the engines' namespace. */
 int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_future **futures,
                       struct ipcl_error *error);
@@ -269,17 +275,16 @@ int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_futu
 int ipcl_view_call(struct ipcl_view *view, const char *name, const char *arguments,
                    struct ipcl_future **futures, struct ipcl_error *error);
 /* Binds `name` in the engines' namespace: to the value of a JSON text, or to a bytes object of
- * `size` bytes, which are taken over. */
+ * `bytes.size` bytes, which are taken over. */
 int ipcl_view_push(struct ipcl_view *view, const char *name, const char *json,
                    struct ipcl_future **futures, struct ipcl_error *error);
 int ipcl_view_push_bytes(struct ipcl_view *view, const char *name, struct ipcl_buffer bytes,
                          struct ipcl_future **futures, struct ipcl_error *error);
-/* Fetches the value of an expression, which must be one that JSON can hold. */
+/* Fetches the value of an expression. It must be a value that JSON can hold. */
 int ipcl_view_pull(struct ipcl_view *view, const char *expression, struct ipcl_future **futures,
                    struct ipcl_error *error);
 /* The value of a resolved ipcl_view_call() or ipcl_view_pull() as JSON text, which the caller frees
- * with free(). NULL with `error` set: the remote error, or that the value is not one that JSON can
- * hold. */
+ * with free(). NULL with `error` set: the remote error, or that JSON cannot hold the value. */
 char *ipcl_future_value(struct ipcl_future *future, struct ipcl_error *error);
 
 #ifdef __GNUC__

@@ -1,5 +1,5 @@
-/* MPI initialisers (kind "mpi"): call MPI_Init in an engine before it registers, and tell its rank.
- * Everything runs in the engine's main thread. */
+/* MPI initialisers (kind "mpi"): they call MPI_Init in an engine before it registers, and tell its
+ * rank. All functions run in the engine's main thread. */
 #ifndef IPCLUSTER_MPI_H
 #define IPCLUSTER_MPI_H
 
@@ -25,7 +25,7 @@ struct ipcl_mpi_operations {
     /* This process's rank in MPI_COMM_WORLD, from 0, and the number of ranks. */
     int (*rank)(void *self);
     int (*size)(void *self);
-    /* Ends MPI where nobody else does; called at the engine's orderly end. Takes NULL. */
+    /* Ends MPI if nothing else does; called at the engine's orderly end. Takes NULL. */
     void (*destroy)(void *self);
 };
 

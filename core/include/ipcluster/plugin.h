@@ -1,15 +1,14 @@
-/* The plugin interface: the descriptor that every plugin exports and the services that it is
- * handed.
+/* The plugin interface: the descriptor that every plugin exports, and the services that it gets.
  *
  * A plugin is a shared object that exports one constant:
  *
  * const struct ipcl_plugin ipcl_plugin = { IPCL_PLUGIN_HEAD, .kind = "launcher", .name = "mine",
  * ... };
  *
- * It is built from these headers alone and links to nothing of ipcluster: it reaches the host only
- * through the services struct. The host checks the ABI, kind, name and all that must be there
- * before it calls anything. A plugin that lacks something, or calls a function that is nowhere, is
- * refused: `ipcluster plugins` says so. */
+ * It is built from these headers alone and links to nothing of ipcluster: it reaches the program
+ * that loads it only through the services struct. The loader checks the ABI, kind, name and all
+ * that must be there before it calls anything. It refuses a plugin that lacks something, or that
+ * needs a function which no library has; `ipcluster plugins` says why. */
 #ifndef IPCLUSTER_PLUGIN_H
 #define IPCLUSTER_PLUGIN_H
 
@@ -24,17 +23,18 @@
 extern "C" {
 #endif
 
-/* The host loads a plugin of its own major version and of a minor version up to its own. The major
- * version changes when a struct of these headers changes shape, the minor when one grows at its
- * end. */
+/* The loader takes a plugin of its own major version and of a minor version up to its own. The
+ * major version changes when a struct of these headers changes its shape, the minor version when a
+ * struct grows at its end. */
 #define IPCL_ABI_MAJOR 1
 #define IPCL_ABI_MINOR 4
 
 #define IPCL_PLUGIN_HEAD                                                                           \
     .abi_major = IPCL_ABI_MAJOR, .abi_minor = IPCL_ABI_MINOR, .size = sizeof(struct ipcl_plugin)
 
-/* The descriptor. All pointers are static and live as long as the plugin is loaded. None is NULL
- * unless it says so, here and in the structs of a kind's operations; texts are UTF-8. */
+/* The descriptor. All pointers are static and live as long as the plugin is loaded. No pointer may
+ * be NULL unless its comment says so, here and in the structs of a kind's operations. Texts are
+ * UTF-8. */
 struct ipcl_plugin {
     uint32_t abi_major;
     uint32_t abi_minor;
@@ -60,31 +60,32 @@ struct ipcl_plugin {
 
 enum ipcl_log_level { IPCL_LOG_ERROR, IPCL_LOG_WARN, IPCL_LOG_INFO, IPCL_LOG_DEBUG };
 
-/* What every plugin may ask of its host. `host` is passed back as the first argument of each call.
- * Unless a kind's header says otherwise, a plugin is called, and calls, in one thread only. */
+/* What every plugin may ask of the program that loaded it. `host` stands for that program: pass it
+ * as the first argument of each call. Unless a kind's header says otherwise, a plugin is called,
+ * and calls, in one thread only. */
 struct ipcl_services {
     void *host;
-    /* Writes one line to the host's log. Any thread. */
+    /* Writes one line to the program's log. Any thread. */
     void (*log)(void *host, enum ipcl_log_level level, const char *text);
-    /* Reads a setting of one of the plugin's own tables; asking for another is a programming error
-     * that the host logs and answers with "", 0, 0.0, false or NULL. Strings live as long as the
-     * host. */
+    /* Reads a setting of one of the plugin's own tables. To ask for another is a programming error:
+     * it is logged, and the answer is "", 0, 0.0, false or NULL. Strings live as long as the
+     * program. */
     const char *(*option_string)(void *host, const char *class_name, const char *name);
     int64_t (*option_int)(void *host, const char *class_name, const char *name);
     double (*option_real)(void *host, const char *class_name, const char *name);
     bool (*option_bool)(void *host, const char *class_name, const char *name);
-    /* A NULL-terminated array; *count, where not NULL, receives its length. */
+    /* A NULL-terminated array; *count, if not NULL, receives its length. */
     const char *const *(*option_list)(void *host, const char *class_name, const char *name,
                                       size_t *count);
-    /* What was given of rows of type IPCL_PASSED: {"Class": {"trait": value}}, values as JSON, or
-     * the text of a command line or an environment variable. JSON text, for the caller to free;
-     * NULL where memory is short. */
+    /* The settings that were given of rows of type IPCL_PASSED: {"Class": {"trait": value}}. A
+     * value is JSON, or the text of a command line or an environment variable. Returns JSON text
+     * that the caller frees; NULL if memory is short. */
     char *(*options_passed)(void *host);
 };
 
-/* A piece of memory that travels as one frame. Where a struct hands one to the host,
- * `release(owner)` is called once, from any thread, when the bytes are no longer needed; NULL where
- * they outlive everything. */
+/* A piece of memory that travels as one frame. When a plugin hands one over, `release(owner)` is
+ * called once, from any thread, when the bytes are no longer needed. `release` is NULL if the bytes
+ * are never freed. */
 struct ipcl_buffer {
     const void *data;
     size_t size; /* bytes */
