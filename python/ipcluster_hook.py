@@ -1,11 +1,11 @@
 """Makes `from IPython.parallel import Client` work: IPython's own module of that name is gone since IPython 4 became several
-packages. Imported by ipcluster.pth at the interpreter's start, where Python reads that, and by the package ipcluster. It costs nothing
-until somebody imports IPython.parallel, and does nothing where IPython has such a module after all."""
+packages. Imported by ipcluster.pth at the interpreter's start, where Python reads that, and by the package ipcluster. It costs nothing until a
+program imports IPython.parallel, and does nothing if IPython has such a module after all."""
 
 import sys
 
 NAME = "IPython.parallel"
-# What there was below it that programs import from: all have the names of ipcluster.
+# The modules that were below it and that programs import from: all have the names of ipcluster.
 PARTS = (
     "client", "client.asyncresult", "client.client", "client.remotefunction", "client.view", "controller", "controller.dependency",
     "error", "util",

@@ -1,7 +1,7 @@
 """Makes an engine of the Python that runs this file: ipengine starts it so, with its own arguments.
 
-Nothing of this Python's own environment is changed. It gets the folder of this file on its path, in which there is nothing but our
-package, so that processes which it starts find that as well.
+Nothing of this Python's own environment is changed. It gets the folder of this file on its path, so that processes which it starts find the
+package as well. Nothing but our package is in that folder.
 """
 
 import os
@@ -28,20 +28,20 @@ def end(reason):
 def find_package():
     folder = os.path.dirname(os.path.abspath(__file__))
     if not sys.flags.safe_path:
-        del sys.path[0]  # where this file is, by its last name
+        del sys.path[0]  # the folder of this file, after links are followed
     if os.path.isdir(os.path.join(folder, "ipcluster")):
         sys.path.insert(0, folder)
 
 
 def let_interrupts_end_it():
-    """Until the kernel hears of it, Ctrl-C ends the process, as if there were no Python, and whoever started it may have had it ignored."""
+    """Until the kernel handles it, Ctrl-C ends the process, as if there were no Python. The parent process may have had it ignored."""
     import _signal as signal  # the other one imports more
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tell_watcher():
-    """From here on it is said in this Python where no engine runs in it."""
+    """Tells the watcher that this Python has started: from here on it says itself why no engine can run in it."""
     watcher = int(os.environ.get("IPCLUSTER_ENGINE_WATCHER", "-1"))
     if watcher >= 0:
         try:

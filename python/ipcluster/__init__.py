@@ -1,6 +1,6 @@
 """Interactive parallel computing: a client of an ipcluster or ipyparallel cluster.
 
-Names are imported when they are first used, so that an engine, which needs canning only, loads no more.
+Names are imported when they are first used: an engine needs canning only, and so loads no more.
 """
 
 import importlib

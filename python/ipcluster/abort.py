@@ -9,11 +9,11 @@ from contextlib import suppress
 from ipcluster import _client, error as errors
 
 ANSWER_SECONDS = 10  # that a scheduler or an engine may take to say what it has stopped
-IDS_MAX = 1000  # that one request names: nobody else is to wait long for its answer
+IDS_MAX = 1000  # in one request: other requests should not wait long for its answer
 
 
 class Answer(Future):
-    """A Future that can be asked as an AsyncResult is, too."""
+    """A Future that has get() and ready(), too, as an AsyncResult has."""
 
     get = Future.result
     ready = Future.done
@@ -23,7 +23,7 @@ class Answer(Future):
 
 
 def _ask(connection, channel, engine_id, msg_ids):
-    """Sends requests to abort; the futures of their answers: none where such an engine is not there, or a scheduler of ipyparallel's."""
+    """Sends requests to abort, and returns the futures of their answers: none if the engine is not there, or the scheduler is ipyparallel's."""
     contents = [json.dumps({"msg_ids": msg_ids[start : start + IDS_MAX]}) for start in range(0, len(msg_ids), IDS_MAX)]
     try:
         return [connection.submit(channel, engine_id, "abort_request", content, None, []) for content in contents]
@@ -37,8 +37,8 @@ def _answers(asked, deadline):
 
 
 def abort(connection, futures):
-    """Stops what has not begun, wherever it waits; returns the msg_ids of what will not run. Each is answered by whoever had it, so that
-    its future is resolved."""
+    """Stops what has not begun, wherever it waits; returns the msg_ids of what will not run. The scheduler or engine that had a request answers
+    it, so its future is resolved."""
     deadline = time.monotonic() + ANSWER_SECONDS
     waiting = {future.msg_id: future for future in futures if not future.ready()}
     tasks = [msg_id for msg_id, future in waiting.items() if future.channel == _client.TASK]
@@ -51,22 +51,23 @@ def abort(connection, futures):
     for answer in _answers(asked, deadline):
         for uuid, msg_ids in answer["handed_out"].items():
             at_engines.setdefault(engine_ids.get(uuid), []).extend(msg_ids)
-    if tasks and not asked:  # any engine may have them, or be given them
+    if tasks and not asked:  # any engine may have them, or get them
         for engine_id in engine_ids.values():
             at_engines.setdefault(engine_id, []).extend(tasks)
     at_engines.pop(None, None)  # engines that have gone
     asked_engines = [future for each in at_engines.items() for future in _ask(connection, _client.CONTROL, *each)]
-    ending = set()  # their answers come by other ways than those that told of them
+    ending = set()  # their answers come on other connections than the news of them
     for answer in _answers(asked_engines, deadline):
         ending.update(answer.get("aborted", ()))
-        # What an engine does not have is on its way to it, or answered, unless a scheduler that was not asked has it.
+        # A request that an engine does not have is on its way to it, or answered, unless a scheduler that was not asked
+        # has it.
         ending.update(set(answer.get("noted", ())).difference(() if asked else tasks))
     _client.wait_all([waiting[msg_id] for msg_id in ending], max(deadline - time.monotonic(), 0))
     return [msg_id for msg_id, future in waiting.items() if future.ready() and future.status == _client.ABORTED]
 
 
 class AbortLater:
-    """Takes back requests in a thread of its own, for those who must not wait: all together that were named meanwhile."""
+    """Takes back requests in a thread of its own, for callers that must not wait. Requests that are named meanwhile are taken back together."""
 
     def __init__(self, connection):
         self._connection = connection
@@ -89,5 +90,5 @@ class AbortLater:
                 self._running = bool(futures)
             if not futures:
                 return
-            with suppress(errors.ConnectError):  # of a connection that ends, and nothing is open any more
+            with suppress(errors.ConnectError):  # the connection ends, and nothing is open any more
                 abort(self._connection, futures)

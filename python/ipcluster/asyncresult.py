@@ -16,22 +16,22 @@ from ipcluster.reply import METADATA_KEYS, Failure, error_or_value, value_of
 from ipcluster.shown import card
 
 _futures_lock = threading.Lock()
-_callbacks_lock = threading.RLock()  # the end of any object may add a callback, also while it is held
+_callbacks_lock = threading.RLock()  # the end of any object may add a callback, also while this lock is held
 
 
 class AsyncResult(Besides, Future):
-    """The results of one call: of one engine, or of several in the order of the targets. Calls of views make it.
+    """The results of one call: of one engine, or of several engines in the order of the targets. Calls of views make it.
 
-    It is a concurrent.futures.Future, can be awaited, and iterated over where there are several results. `result[0]` and `result[1:3]` are
-    results, and `result["stdout"]`, or `result.stdout`, members of their metadata.
+    It is a concurrent.futures.Future. It can be awaited, and, if there are several results, iterated over. `result[0]` and `result[1:3]` are
+    results; `result["stdout"]`, or `result.stdout`, are members of their metadata.
 
     Args:
         client (Client): its client.
         children (list): the requests.
         fname (str): what was called.
         targets (list): the engines that were asked.
-        return_exceptions (bool): True gives exceptions in place of raising them.
-        owner (bool): whether the client forgets the results once they were got.
+        return_exceptions (bool): True gives exceptions instead of raising them.
+        owner (bool): whether the client forgets the results after they were fetched.
     Example:
         >>> result = view.apply_async(lambda: print("hello"))
         >>> result.get()
@@ -44,14 +44,14 @@ class AsyncResult(Besides, Future):
 
     def __init__(self, client, children, fname="unknown", targets=None, return_exceptions=False, owner=True):
         self.client = client
-        self.owner = owner  # once the result was got, the client forgets it
+        self.owner = owner  # the client forgets the result after it was fetched
         self.single = not isinstance(children, list)
         self.children = [children] if self.single else children
         self.fname = fname
         self.targets = targets
         self.return_exceptions = return_exceptions
         self._values = None
-        self._known = {}  # values that were looked at before all had come, by future
+        self._known = {}  # values that were read before all had come, by future
         self._outcome = self._unset
         self.streamer = None
         self.results_shown = False  # by stream_output(), and not by display_outputs() since
@@ -125,7 +125,7 @@ class AsyncResult(Besides, Future):
         """Whether all results are there.
 
         Returns:
-            bool: likewise.
+            bool: True if so.
         Example:
             >>> result = view.apply_async(abs, -1)
             >>> result.wait()
@@ -141,7 +141,7 @@ class AsyncResult(Besides, Future):
         """Whether results are missing.
 
         Returns:
-            bool: likewise.
+            bool: True if so.
         Example:
             >>> result = view.apply_async(abs, -1)
             >>> result.wait()
@@ -155,7 +155,7 @@ class AsyncResult(Besides, Future):
         """Whether this was stopped before any of it ran, by `cancel()` or `abort()`.
 
         Returns:
-            bool: likewise.
+            bool: True if so.
         Example:
             >>> view.apply_async(abs, -1).cancelled()
             False
@@ -164,13 +164,13 @@ class AsyncResult(Besides, Future):
         return aborted and all(child.status == _client.ABORTED for child in self.children)
 
     def cancel(self):
-        """Stops what has not begun, in the scheduler and on engines: then whoever waits gets a CancelledError. What runs goes on, and what has
-        ended stays as it is.
+        """Stops what has not begun, in the scheduler and on engines. Whoever waits for it then gets a CancelledError. What runs goes on, and
+        what has ended stays as it is.
 
-        In a coroutine, or whatever else runs in asyncio's event loop, nothing is waited for: what can be stopped will be.
+        In asyncio's event loop, for example in a coroutine, it does not wait: what can be stopped will be stopped.
 
         Returns:
-            bool: whether nothing of it has run, nor will, as cancelled() says: in an event loop, as far as that is known already.
+            bool: whether nothing of it has run or will run, as cancelled() says. In an event loop: as far as that is known already.
         Example:
             >>> import time
             >>> first, second = c[0].apply_async(time.sleep, 0.5), c[0].apply_async(abs, -1)
@@ -186,7 +186,7 @@ class AsyncResult(Besides, Future):
         return self.cancelled()
 
     def split(self):
-        """An AsyncResult for each request; `join()` is its inverse.
+        """An AsyncResult for each request; `join()` is the inverse.
 
         Returns:
             tuple: of AsyncResults.
@@ -205,7 +205,7 @@ class AsyncResult(Besides, Future):
 
     @classmethod
     def join(cls, *results):
-        """One AsyncResult of the requests of several.
+        """One AsyncResult for the requests of several.
 
         Args:
             results (AsyncResult): any number of them.
@@ -253,7 +253,7 @@ class AsyncResult(Besides, Future):
             timeout (float): seconds; a negative number or None is no limit.
             return_when (str): as for concurrent.futures.wait(): ALL_COMPLETED, FIRST_COMPLETED or FIRST_EXCEPTION.
         Returns:
-            bool: whether they are; with `return_when` two sets of AsyncResults: those that have finished, and the others.
+            bool: whether they are; with `return_when` two sets of AsyncResults instead: those that have finished, and the others.
         Example:
             >>> view.apply_async(abs, -1).wait(60)
             True
@@ -267,7 +267,7 @@ class AsyncResult(Besides, Future):
         return self._stream_until(self.ready, timeout)
 
     def wait_for_send(self, timeout=-1):
-        """Returns at once: memory that was sent is kept until it is sent, so there is nothing to wait for.
+        """Returns at once: memory is kept until it is sent, so there is nothing to wait for.
 
         Args:
             timeout (float): accepted, and not used.
@@ -307,7 +307,7 @@ class AsyncResult(Besides, Future):
         return values[0] if self.single else values
 
     def _settle(self):
-        """(result, None) or (None, exception), once everything is there."""
+        """(result, None) or (None, exception), when everything is there."""
         if self._outcome is self._unset:
             failures = [value.error for value in self._resolve() if isinstance(value, Failure)]
             if failures and self.single:
@@ -326,10 +326,10 @@ class AsyncResult(Besides, Future):
 
         Args:
             timeout (float): seconds to wait; None or a negative number is no limit.
-            return_exceptions (bool): True gives exceptions in place of raising them.
+            return_exceptions (bool): True gives exceptions instead of raising them.
             return_when (str): FIRST_EXCEPTION raises the first error that comes.
         Returns:
-            What the function returned, or a list of that of each engine.
+            What the function returned; for several engines, a list.
         Raises:
             TimeoutError: it is not there in time.
             RemoteError: the function raised (CompositeError of several engines).
@@ -371,7 +371,7 @@ class AsyncResult(Besides, Future):
         Args:
             timeout (float): seconds to wait; None is no limit.
         Returns:
-            Exception: or None where it succeeded.
+            Exception: or None if it succeeded.
         Raises:
             TimeoutError: it is not there in time.
             TaskAborted: it was stopped before it ran.
@@ -390,7 +390,7 @@ class AsyncResult(Besides, Future):
         """Whether no engine raised.
 
         Returns:
-            bool: likewise.
+            bool: True if so.
         Raises:
             AssertionError: it is not ready.
         Example:
@@ -472,11 +472,11 @@ class AsyncResult(Besides, Future):
     # As a future
 
     def add_done_callback(self, fn):
-        """Has a function called once everything is there, in a thread of the client's, or at once where it is. Callbacks are called in the order in
-        which they were added; an exception of theirs is logged.
+        """Calls a function when all results are there, in a thread of the client; at once if they are there already. Callbacks are called in the
+        order in which they were added. An exception in a callback is logged.
 
         Args:
-            fn (callable): is called with this AsyncResult.
+            fn (callable): it is called with this AsyncResult.
         Example:
             >>> done = []
             >>> result = c[0].apply_async(abs, -1)
@@ -496,7 +496,7 @@ class AsyncResult(Besides, Future):
             self.client.requests.dispatcher.add(Waiting(self.ready, self._last_open, self._run_callbacks))
 
     def _run_callbacks(self):
-        """In the client's thread of callbacks, which also those need that are added meanwhile."""
+        """In the client's thread of callbacks. Callbacks that are added meanwhile wait for this thread, too."""
         while self._callbacks:
             fn = self._callbacks[0]  # which ends without the lock, with all that it has
             self._call(fn, BaseException)
@@ -510,7 +510,7 @@ class AsyncResult(Besides, Future):
             logging.getLogger("concurrent.futures").exception("exception calling callback for %r", self)
 
     def _last_open(self):
-        """The last child that has not resolved; any where all have."""
+        """The last child that has not resolved; any child if all have."""
         for child in reversed(self.children):
             if not child.ready():
                 return child
@@ -521,7 +521,7 @@ class AsyncResult(Besides, Future):
         done = loop.create_future()
 
         def tell(_):
-            with suppress(RuntimeError):  # of a loop that was closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
 
         self.add_done_callback(tell)
@@ -530,7 +530,7 @@ class AsyncResult(Besides, Future):
 
 
 class AsyncHubResult(AsyncResult):
-    """Results that are fetched from the hub: of other clients' requests, and of our own that were forgotten here. `get_result()` makes it.
+    """Results that are fetched from the hub: of other clients' requests, and of own requests that were forgotten here. `get_result()` makes it.
 
     Example:
         >>> msg_ids = view.map_async(abs, [-1, -2, -3, -4]).msg_ids
@@ -552,7 +552,7 @@ class AsyncMapResult(AsyncResult):
         mapping: how parts are put together.
         fname (str): what was called.
         ordered (bool): whether results are given in order.
-        return_exceptions (bool): True gives exceptions in place of raising them.
+        return_exceptions (bool): True gives exceptions instead of raising them.
         targets (list): the engines that were asked.
     Example:
         >>> sorted(balanced.map_async(abs, [-3, -2, -1], ordered=False))
@@ -582,7 +582,7 @@ class AsyncMapResult(AsyncResult):
             yield from members(self._checked(self._value_at(index)))
 
     def _as_they_come(self):
-        """The indices of the requests, each once it was answered."""
+        """The indices of the requests, each when it was answered."""
         completions = _client.Completions()
         for index, child in enumerate(self.children):
             if self.ordered:

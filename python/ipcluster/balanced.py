@@ -15,9 +15,9 @@ class LoadBalancedView(View):
     Args:
         client (Client): its client.
         targets (list): ids of the engines that tasks may run on; by default all.
-        flags: as for `set_flags()`. `after`: tasks run when these (AsyncResults, msg_ids or a Dependency) have ended; `follow`: likewise,
-            where these ran; `timeout`: seconds that a task may wait for that, and for an engine; `retries`: how often a task that fails is run
-            again.
+        flags: as for `set_flags()`. `after`: tasks run when these (AsyncResults, msg_ids or a Dependency) have ended; `follow`: the same, on the
+            engines where these ran; `timeout`: seconds that a task may wait for that, and for an engine; `retries`: how often a task that fails
+            is run again.
     Example:
         >>> first = balanced.apply_async(abs, -1)
         >>> with balanced.temp_flags(after=first, retries=3):
@@ -55,7 +55,7 @@ class LoadBalancedView(View):
             raise ValueError(f"not a dependency: {error}") from None
 
     def metadata(self):
-        # Made anew only where a flag has changed.
+        # Made again only when a flag has changed.
         key = (
             tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
             id(self.after), id(self.follow), self.timeout, self.retries, self.label, self.time_limit,
@@ -87,7 +87,7 @@ class LoadBalancedView(View):
 
         Args:
             name (str): the backend's name.
-            make_default (bool): whether joblib takes it where no other is named.
+            make_default (bool): whether joblib uses it when no other backend is named.
         Raises:
             ImportError: joblib is missing.
         Example:
@@ -108,12 +108,12 @@ class LoadBalancedView(View):
             f (callable): the function.
             sequences: iterables; the shortest ends it.
             block (bool): whether to wait.
-            chunksize (int): members a task.
-            ordered (bool): False has an AsyncMapResult give results in the order in which they come.
-            return_exceptions (bool): True has exceptions in the list in place of raising them.
+            chunksize (int): members in a task.
+            ordered (bool): False makes an AsyncMapResult give results in the order in which they come.
+            return_exceptions (bool): True puts exceptions into the list instead of raising them.
             label (str): for the hub's records.
         Returns:
-            list: where this blocks; otherwise an AsyncMapResult.
+            list: if this blocks; otherwise an AsyncMapResult.
         Raises:
             RemoteError: the function raised (CompositeError of several tasks).
         Example:

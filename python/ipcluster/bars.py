@@ -1,4 +1,4 @@
-"""How far something is, as a bar with rate and time left: tqdm's where that is installed, and a plain one where it is not."""
+"""Progress as a bar with rate and time left: tqdm's if that is installed, otherwise a plain one."""
 
 import importlib.util
 import re
@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from ipcluster.shown import Board, in_notebook, is_watched
 
-WIDTH = 90  # columns of a bar, where there is no terminal that says how many it has
-REDRAW_SECONDS = 0.1  # between two of our own bar's lines
-REFRESH_SECONDS = 1  # after which time left is written anew, though nothing has come
+WIDTH = 90  # columns of a bar, if there is no terminal that says how many it has
+REDRAW_SECONDS = 0.1  # between two lines of a plain bar
+REFRESH_SECONDS = 1  # after which the time left is written again, though nothing has come
 WATCH_SECONDS = 0.1  # between two looks at what another thread waits for
 
 
@@ -24,7 +24,7 @@ def _clock(seconds):
 
 
 class Bar:
-    """What stands for tqdm.tqdm where that is not installed, as far as it is used here."""
+    """Stands for tqdm.tqdm if that is not installed, as far as it is used here."""
 
     def __init__(self, *, total, unit="it", desc=None, initial=0, file=None, ncols=WIDTH):
         self.total = total
@@ -64,7 +64,7 @@ class Bar:
         self._drawn = time.monotonic()
 
     def clear(self):
-        """Takes it away until it is written again."""
+        """Removes it until it is written again."""
         self._file.write("\r" + " " * self._length + "\r")
 
     def close(self):
@@ -75,7 +75,7 @@ class Bar:
 
 
 class LineKeeper:
-    """A file for a bar: calls `show(line)` with what its line has become."""
+    """A file for a bar: calls `show(line)` with the bar's new line."""
 
     encoding = "utf-8"
 
@@ -124,8 +124,8 @@ def make_bar(total, unit, desc=None, initial=0, widget=None, show=None, file=Non
         unit: what is counted.
         desc: what stands before it.
         initial: the number with which it begins.
-        widget: True for one of ipywidgets, False for text; None for a widget in a notebook where tqdm can make one.
-        show: a function that gets its line each time, in place of a file.
+        widget: True for one of ipywidgets, False for text; None for a widget in a notebook if tqdm can make one.
+        show: a function that gets its line each time, instead of a file.
         file: where it is written; None for sys.stdout.
 
     Raises:
@@ -155,7 +155,7 @@ def following(bar, count):
 
     Args:
         bar: what make_bar() returned.
-        count: a function; where it raises, the bar stays as it is.
+        count: a function; if it raises, the bar stays as it is.
     """
     ended = threading.Event()
 
@@ -218,7 +218,8 @@ def wait_with_progress(result, interval, timeout, widget, return_when=ALL_COMPLE
 
 
 class StartShown:
-    """Context manager: shows what the program `ipcluster` says while engines start: how many have registered as a bar, and the rest as it is.
+    """Context manager: shows what the program `ipcluster` says while engines start: a bar for the engines that have registered, and the rest as
+    it is.
 
     Args:
         file: where it is written.

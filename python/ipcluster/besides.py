@@ -1,4 +1,4 @@
-"""What a result tells beside its values: metadata, times, and what the engines have printed and displayed."""
+"""What a result has besides its values: metadata, times, and what the engines have printed and displayed."""
 
 import time
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ OUTPUT_KEYS = frozenset(
 
 
 class Besides:
-    """The part of an AsyncResult that is concerned with that."""
+    """The part of an AsyncResult for metadata, times and output."""
 
     @property
     def metadata(self):
-        """What is known of each request, a dict or a list of them: `engine_id`, `engine_uuid`, `submitted`, `started`, `completed` and `received`
-        (datetimes), `status`, `stdout`, `stderr`, `outputs`, `data` and more.
+        """What is known about each request, a dict or a list of them: `engine_id`, `engine_uuid`, `submitted`, `started`, `completed` and
+        `received` (datetimes), `status`, `stdout`, `stderr`, `outputs`, `data` and more.
 
         Example:
             >>> result = c[0].apply_async(abs, -1)
@@ -33,15 +33,15 @@ class Besides:
         return all_metadata[0] if self.single else all_metadata
 
     def timedelta(self, start, end, start_key=min, end_key=max):
-        """Seconds between two times, such as metadata have.
+        """Seconds between two times, such as those in the metadata.
 
         Args:
             start (datetime or list): the first.
             end (datetime or list): the second.
             start_key (callable): chooses one of a list.
-            end_key (callable): likewise.
+            end_key (callable): the same for `end`.
         Returns:
-            float: seconds; 0 where a list is empty.
+            float: seconds; 0 if a list is empty.
         Example:
             >>> result = view.apply_async(abs, -1)
             >>> result.get()
@@ -86,7 +86,7 @@ class Besides:
 
     @property
     def wall_time(self):
-        """Seconds from the first submission to the last reply. Raises TimeoutError where it is not ready.
+        """Seconds from the first submission to the last reply. Raises TimeoutError if it is not ready.
 
         Example:
             >>> result = view.apply_async(abs, -1)
@@ -102,7 +102,7 @@ class Besides:
 
     @property
     def serial_time(self):
-        """The seconds that all engines have worked, added up. Raises TimeoutError where it is not ready.
+        """The seconds that all engines have worked, added up. Raises TimeoutError if it is not ready.
 
         Example:
             >>> result = view.apply_async(abs, -1)
@@ -138,8 +138,8 @@ class Besides:
         Args:
             timeout (float): seconds; a negative number is no limit.
         Returns:
-            bool: whether all of it has come. Otherwise `output_missing` says how many messages of each request have not, or -1 where its engine
-            died or did not count them.
+            bool: whether all of it has come. Otherwise `output_missing` says how many messages of each request are missing, or -1 if its engine
+                died or did not count them.
         Example:
             >>> result = c[0].apply_async(print, "hello")
             >>> result.wait_for_output(60)
@@ -154,7 +154,7 @@ class Besides:
         """Results by number or slice, metadata by name."""
         if isinstance(key, str):
             if key in OUTPUT_KEYS and self.ready():
-                self.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
+                self.wait_for_output(OUTPUT_WAIT)  # it may come a moment after the reply
             values = [metadata_of(child)[key] for child in self.children]
             return values[0] if self.single else values
         if isinstance(key, (int, slice)):
@@ -167,10 +167,10 @@ class Besides:
         return [*super().__dir__(), *METADATA_KEYS]
 
     def stream_output(self):
-        """Context manager: inside, what the engines print, display and return is shown as it comes, while this AsyncResult is waited for.
+        """Context manager: while code inside waits for this AsyncResult, shows what the engines print, display and return, as it comes.
 
-        In a notebook and on a terminal there is one block for each engine, which is updated in its place; elsewhere whole lines come, each
-        behind a mark such as `[stdout:0]`.
+        In a notebook and on a terminal each engine has one block, which is updated in its place. Elsewhere whole lines are shown, each after a
+        mark such as `[stdout:0]`.
 
         Example:
             >>> result = c[0].apply_async(print, "hello")
@@ -186,9 +186,9 @@ class Besides:
         """Shows what the engines have printed, displayed and returned.
 
         Args:
-            groupby (str): "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order": as "type", and the engines'
-                first displays together, then their second ones.
-            result_only (bool): show only what code returned, as its last expression; nothing, where stream_output() has just shown it.
+            groupby (str): "type" (all that was printed to stdout, then stderr, and so on), "engine", or "order" (as "type", but all engines'
+                first displays come together, then their second ones).
+            result_only (bool): show only what code returned, as its last expression; nothing if stream_output() has just shown it.
         Raises:
             TimeoutError: the result is not ready.
         Example:
@@ -206,13 +206,13 @@ class Besides:
             display_outputs(self, self._resolve, groupby, result_only)
 
     def wait_interactive(self, interval=0.1, timeout=-1, widget=None, return_when=ALL_COMPLETED):
-        """Waits for the results behind a bar, which shows how many have come, how fast, and how long it may still take.
+        """Waits for the results, and shows a bar: how many have come, how fast, and how long it may still take.
 
         Args:
             interval (float): seconds between two looks at them.
-            timeout (float): seconds after which not to wait longer; none where negative or None. Nothing is raised: see ready().
-            widget (bool): True for a bar of ipywidgets, False for one of text, which is also shown where nobody seems to look (in a file or pipe).
-                None: what suits the place; nothing where nobody looks.
+            timeout (float): seconds to wait at most; a negative number or None is no limit. Nothing is raised: see ready().
+            widget (bool): True for a bar of ipywidgets, False for one of text, which is also written to a file or pipe. None: what suits the
+                place; nothing in a file or pipe.
             return_when (str): as for wait().
         Example:
             >>> view.apply_async(abs, -1).wait_interactive()

@@ -1,4 +1,5 @@
-"""What one engine has published so far for a call: a block of texts behind their marks, and of figures and the like, that does not grow without bound."""
+"""What one engine has published so far for a call: a block of texts, each after its mark, and of figures and the like. It does not grow without
+bound."""
 
 import json
 
@@ -9,7 +10,7 @@ DISPLAYS_MAX = 20  # figures and the like of a block: the last ones
 
 
 def plain_text(content):
-    """The text of what was displayed: user code may give something else for it, and a notebook's file has a list of lines."""
+    """The text of a display. User code may give something that is not text, and a notebook's file has a list of lines."""
     text = content["data"].get("text/plain", "")
     if isinstance(text, list) and all(isinstance(line, str) for line in text):
         return "".join(text)
@@ -24,7 +25,7 @@ def result_as_shown(content, engine):
 
 
 class _Part:
-    """A piece of a block: text behind its mark, or what was displayed."""
+    """A piece of a block: text after its mark, or a display."""
 
     def __init__(self, mark, text="", content=None):
         self.mark = mark
@@ -47,7 +48,7 @@ class Block:
         self._hidden_displays = 0
 
     def take(self, msg_type, content, engine):
-        """Adds what an engine has published; returns whether that is shown.
+        """Adds what an engine has published; returns whether it is shown.
 
         Args:
             msg_type: the message's type.
@@ -66,7 +67,7 @@ class Block:
         self._parts, self._clearing, self._hidden, self._hidden_displays = [], False, 0, 0
 
     def write(self, mark, text):
-        """Adds text to what is behind the same mark already, if nothing was displayed since."""
+        """Adds text to the text after the same mark, if nothing was displayed since then."""
         for part in reversed(self._parts):
             if part.content is not None:
                 break
@@ -99,7 +100,7 @@ class Block:
             self._hide(displays[0])
 
     def _hide(self, place):
-        """Takes away what was displayed first: the texts around it are behind the same marks from now on."""
+        """Removes the oldest display: texts with the same mark before and after it become one."""
         behind = self._parts[place + 1 :]
         del self._parts[place:]
         self._hidden_displays += 1
@@ -135,7 +136,7 @@ class Block:
               "update_display_data": _update, "clear_output": _clear_output}  # fmt: skip
 
     def pieces(self):
-        """Texts and contents of display messages, in their order; never two texts beside each other."""
+        """Texts and contents of display messages, in their order; never two texts next to each other."""
         pieces = [""]
         if self._hidden:
             pieces[
@@ -158,7 +159,7 @@ class Block:
                 (piece["data"], dict(piece.get("metadata") or {}, engine=piece["engine"])) for piece in self.pieces()]  # fmt: skip
 
     def tail(self, count):
-        """The last lines of the block as text, the first of them behind its mark."""
+        """The last lines of the block as text, the first of them after its mark."""
         lines = []
         for part in self._parts:
             text = part.text if part.content is None else plain_text(part.content)

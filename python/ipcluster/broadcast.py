@@ -6,17 +6,17 @@ from ipcluster.direct import DirectView
 
 
 class BroadcastView(DirectView):
-    """Engines that all do the same: a request, and what travels with it, leaves this process once, whatever their number. A client makes it:
+    """Engines that all do the same: a request and its data leave this process once, for any number of engines. A client makes it:
     `c.broadcast_view()`.
 
-    Results are those of a direct view, one an engine. What differs from engine to engine (map, scatter) goes the same way, one by one,
-    so that an engine has all of this view's requests in their order.
+    Results are those of a direct view, one for each engine. Requests that differ from engine to engine (map, scatter) go the same way, one by
+    one. So an engine gets all of this view's requests in their order.
 
     Args:
         client (Client): its client.
         targets (list or "all"): the engines.
-        is_coalescing (bool): ipyparallel's: there the controller answers once for all engines. Here each engine's reply is taken by itself,
-            so that one which fails or dies costs nobody else's result.
+        is_coalescing (bool): accepted, and without effect. In ipyparallel the controller then answers once for all engines. Here each engine
+            replies for itself, so an engine that fails or dies does not cost the others' results.
         flags: as for `set_flags()`.
     Example:
         >>> everybody = c.broadcast_view()

@@ -1,8 +1,8 @@
 """Code objects that travel: which Python compiled them, and whether this one can run them.
 
-Each minor version of Python has instructions of its own, and runs whatever it is given: a function of another version ends the
-process with a signal. So our pickles name their Python, in front, as a text that whoever reads a pickle throws away. Those of ipyparallel
-name none: there the instructions are looked at.
+Each minor version of Python has its own instructions, and does not check what it runs: a function of another version ends the process with a
+signal. So our pickles name their Python at the front, as a text that the reader of a pickle throws away. ipyparallel's pickles name none: for
+these the instructions are checked.
 
 Thread: any.
 """
@@ -15,13 +15,13 @@ from types import CodeType
 from ipcluster.canned import ForeignCode, uncan
 
 PYTHON = "Python {}.{}".format(*sys.version_info)
-_TEXT, _POP = b"\x8c", b"0"  # opcodes of pickles: a text, whose length is one byte, and to throw it away
+_TEXT, _POP = b"\x8c", b"0"  # opcodes of pickles: a text with a length of one byte, and throwing it away
 WHAT_HELPS = "start engines with the Python of their client, or send source, with view.execute() or %%px"
 MARK = _TEXT + bytes([len(PYTHON)]) + PYTHON.encode() + _POP
 
 
 def warn_of_engines(infos):
-    """A client's warning of engines that its functions are not for. `infos`: what each says of itself, by id."""
+    """A client's warning of engines that cannot run its functions. `infos`: what each tells about itself, by id."""
     versions = {engine: info["language_version"] for engine, info in infos.items() if info.get("language") == "python"}
     others = {
         engine: version for engine, version in versions.items() if not f"Python {version}.".startswith(PYTHON + ".")
@@ -44,8 +44,8 @@ def python_of(data):
 
 @functools.lru_cache(None)
 def _instructions():
-    """How many words of cache follow each instruction of this Python, and those that may stand before the first that runs (from 3.11 on
-    that is RESUME)."""
+    """How many words of cache follow each instruction of this Python, and the instructions that may come before the first that runs (from 3.11
+    on that is RESUME)."""
     import opcode
 
     caches = getattr(opcode, "_inline_cache_entries", {})
@@ -64,7 +64,7 @@ def _instructions():
 
 
 def is_ours(code):
-    """Whether bytes are instructions of this Python. What it accepts of the Pythons beside it means the same there."""
+    """Whether bytes are instructions of this Python. Instructions of neighbouring versions that it accepts mean the same there."""
     counts, before, resume = _instructions()
     at, begun = 0, resume is None
     while at < len(code):
@@ -81,8 +81,8 @@ def is_ours(code):
 
 
 def make_unnamed(*args, make=CodeType):
-    """A code object of the arguments of another's constructor, where they can be those of ours. In every Python's the constants stand
-    behind the instructions."""
+    """A code object from the arguments of another Python's constructor, if this Python's takes them. In every Python the constants come after
+    the instructions."""
     for code, constants in zip(args, args[1:]):
         if type(code) is bytes and type(constants) is tuple:
             try:
@@ -101,7 +101,8 @@ def constructor(python):
     return make_unnamed if python is None else lambda *args: ForeignCode(python)
 
 
-# In the place of what cloudpickle and dill make code objects and functions by, where a pickle does not name our Python.
+# These replace what cloudpickle and dill use to make code objects and functions, for pickles that do not name our
+# Python.
 
 
 class _Constructor(type):
@@ -113,7 +114,7 @@ class _Constructor(type):
 
 
 class _CodeType(metaclass=_Constructor):
-    """CodeType, but for what it makes."""
+    """CodeType, but it makes other objects."""
 
 
 def _builtin_type(original):

@@ -1,4 +1,4 @@
-"""Canned objects: what functions, references, classes and arrays travel as, with the attributes that ipyparallel's have.
+"""Canned objects: the form in which functions, references, classes and arrays travel, with the attributes of ipyparallel's.
 
 Thread: any.
 """
@@ -12,11 +12,11 @@ from types import CodeType, FunctionType, SimpleNamespace
 
 WIRE_CANNING = "ipyparallel.serialize.canning"
 SCALARS = frozenset({int, float, bool, complex, str, type(None), range})
-SWITCHES = {}  # functions of ipyparallel's that change how an engine pickles: ours, by name
+SWITCHES = {}  # ours for ipyparallel's functions that change how an engine pickles, by name
 
 
 def interactive(f):
-    """Decorator: the function's globals are the engine's namespace, as if it had been typed there.
+    """Decorator: the function's globals are the engine's namespace, as if it was typed there.
 
     Args:
         f (callable): the function.
@@ -40,13 +40,12 @@ def interactive(f):
 
 
 def by_code(f):
-    """Decorator: the function is sent as its code also where other functions are left to dill or cloudpickle, which would give it
-    globals of its own."""
+    """Decorator: the function is sent as its code, also if dill or cloudpickle sends other functions: these would give it its own globals."""
     f._travels_by_code = by_code
     return f
 
 
-# Canned objects. Their attributes are ipyparallel's: they are what travels.
+# Canned objects. Their attributes are ipyparallel's, because the attributes travel.
 
 
 class CannedObject:
@@ -70,12 +69,12 @@ class CannedObject:
 
 
 class Reference(CannedObject):
-    """A name or expression that is evaluated on the engine, where it stands as an argument.
+    """An argument that is a name or expression; it is evaluated on the engine.
 
     Args:
         name (str): the name or expression.
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not a text.
     Example:
         >>> view["x"] = -1
         >>> view.apply_sync(abs, ipcluster.Reference("x"))
@@ -96,11 +95,11 @@ class Reference(CannedObject):
 
 
 def _function_globals(module, g):
-    """The globals of a function that was defined in `module`: that module's, or the engine's namespace."""
+    """The globals for a function that was defined in `module`: the module's, or the engine's namespace."""
     if module.startswith("__"):
         return {} if g is None else g
     if module in ("ipyparallel.util", "ipyparallel.client.remotefunction", "ipyparallel.client.view"):
-        # The functions behind a stock client's push, pull and map: they need no more than this.
+        # The functions of an ipyparallel client's push, pull and map: they need no more than this.
         shell = SimpleNamespace(user_global_ns=g, user_ns=g)
         return {"__builtins__": builtins, "__name__": module, "get_ipython": lambda: shell}
     if module == WIRE_CANNING:
@@ -110,7 +109,7 @@ def _function_globals(module, g):
 
 
 def _home_of(f):
-    """The module whose names a function uses. One that functools.wraps has made to look like another says the other's of itself."""
+    """The module whose names a function uses. After functools.wraps a function names the other function's module as its own."""
     if f.__dict__ and "__wrapped__" in f.__dict__ and f.__module__ == getattr(f.__wrapped__, "__module__", None):
         name = f.__globals__.get("__name__")
         if vars(sys.modules.get(name, f)) is f.__globals__:
@@ -119,12 +118,12 @@ def _home_of(f):
 
 
 def plain_attributes(f):
-    """What was set on a function and is small, as abc.abstractmethod does."""
+    """The small attributes that were set on a function, as abc.abstractmethod sets one."""
     return {name: value for name, value in f.__dict__.items() if type(value) in SCALARS}
 
 
 class ForeignCode(CannedObject):
-    """What is left of a code object that another Python has compiled: the name of that, or None."""
+    """What is left of a code object that another Python has compiled: that Python's name, or None."""
 
     def __init__(self, python):
         self.python = python
@@ -154,7 +153,7 @@ class CannedFunction(CannedObject):
             self.attributes = attributes
 
     def is_constant(self):
-        """True where it always restores to the same function, so that it can be kept."""
+        """True if it always restores to the same function, so that it can be kept."""
         return not (self.defaults or self.kwdefaults or self.annotations or self.closure)
 
     def get_object(self, g=None):
@@ -175,8 +174,8 @@ class CannedFunction(CannedObject):
         return f
 
     def _stand_in(self, g):
-        """Data goes from any Python to any: where a client's own functions, behind push, pull and map, came in another's code, they are
-        those that we have here."""
+        """Data goes from any Python to any. If the client library's functions for push, pull and map came in another Python's code, ours are
+        used."""
         from ipcluster import there
 
         name = getattr(self, "there", None)
@@ -200,7 +199,7 @@ class CannedPartial(CannedObject):
         }
 
     def _take(self, canned):
-        """Makes an argument's buffers our own, so that large ones become frames. Returns how many."""
+        """Makes an argument's buffers buffers of this object, so that large ones become frames. Returns how many."""
         if not isinstance(canned, CannedObject):
             return 0
         taken = getattr(canned, "buffers", [])
@@ -248,7 +247,7 @@ class CannedArray(CannedObject):
 
             return loads(self.buffers[0])
         data = self.buffers[0]
-        # Arrays can be written to. Bytes are small here; larger buffers are memory of a message's own.
+        # Arrays can be written to. Bytes are small here; larger buffers are memory of their own message.
         return frombuffer(bytearray(data) if type(data) is bytes else data, dtype=self.dtype).reshape(self.shape)
 
 
@@ -270,7 +269,7 @@ CannedBuffer = CannedMemoryView
 
 
 class dependent:
-    """A function that runs only on an engine where a test does not return False; `depend` makes it.
+    """A function that runs only on engines where a test does not return False; `depend` makes it.
 
     Args:
         f (callable): the function.
@@ -305,8 +304,7 @@ class dependent:
             self._bind_required()
 
     def _bind_required(self):
-        """What @require has bound, is bound also where the function looks for it: with cloudpickle and dill, functions have globals of their
-        own."""
+        """Binds what @require has bound also in the function's globals: with cloudpickle and dill, functions have their own globals."""
         f = self.f
         while isinstance(f, dependent):
             f = f.f
@@ -327,8 +325,8 @@ def check_dependency_of(dep, g=None):
 
 
 def can_function(f):
-    """By its code; a function with a closure that its module has under its name goes by that name, as a closure may lead back
-    to the function (numpy's do)."""
+    """By its code. But a function with a closure goes by its name, if its module has it under that name: a closure may lead back to the function
+    (numpy's do)."""
     if f.__closure__ and f.__module__ != "__main__":
         if getattr(sys.modules.get(f.__module__), f.__qualname__, None) is f:
             return f
@@ -345,12 +343,12 @@ CANNERS = {  # and those of ipcluster.classes
 
 
 def can(obj):
-    """What an object travels as.
+    """The form in which an object travels.
 
     Args:
         obj: the object.
     Returns:
-        A canned object, or the object itself where pickle can have it.
+        A canned object, or the object itself if pickle can take it.
     Example:
         >>> ipcluster.can(1)
         1
@@ -378,7 +376,7 @@ def uncan(obj, g=None):
 
     Args:
         obj: what can() returned.
-        g (dict): the namespace in which references and functions are looked up, and to which these are bound.
+        g (dict): the namespace in which references are looked up, and to which functions are bound.
     Returns:
         The object.
     Example:

@@ -1,4 +1,4 @@
-"""Canning: Python objects to message buffers and back, byte for byte as ipyparallel's engines and clients understand.
+"""Canning: Python objects to message buffers and back, byte for byte as ipyparallel's engines and clients understand them.
 
 The pickles name ipyparallel's classes (ipyparallel.serialize.canning.CannedFunction and friends), so that either side may be
 ipyparallel, but nothing of it is imported: while pickling, our classes are written under those names, and while
@@ -18,7 +18,7 @@ from types import CodeType, FunctionType, SimpleNamespace
 
 from ipcluster import bytecode
 
-# All of it is ipyparallel.serialize's to whoever imports that in an engine.
+# Code that imports ipyparallel.serialize in an engine gets all of it.
 from ipcluster.canned import (
     CANNERS,
     SCALARS,
@@ -60,14 +60,14 @@ _SEQUENCES = frozenset({list, tuple, set})
 
 
 class _WireModule:
-    """Stands for a module of ipyparallel's, which is found by name where the pickle is read."""
+    """Stands for a module of ipyparallel. The reader of the pickle finds it by name."""
 
     def __init__(self, name):
         self.name = name
 
 
 class _WireName:
-    """Stands for a function of ipyparallel's."""
+    """Stands for a function of ipyparallel."""
 
     def __init__(self, module, name):
         self.module = module
@@ -112,7 +112,7 @@ def _reduce_to_name(obj):
     return next(name for name, value in vars(sys.modules[obj.__module__]).items() if value is obj)
 
 
-# Parts of classes that pickle does not know, or that are the same only as what has their name.
+# Parts of classes that pickle does not know, or that must be found by their name to be the same.
 _PARTS_OF_CLASSES = {
     "mappingproxy": lambda obj: (_WireName(_WireModule("types"), "MappingProxyType"), (dict(obj),)),
     "_abc_data": lambda obj: (bool, ()),  # ABCMeta makes another
@@ -163,7 +163,7 @@ _OUR_NAMES[WIRE_CANNING, "_uncan_dependent_hook"] = check_dependency_of
 
 
 class _OurModule:
-    """What importing one of ipyparallel's modules gives a pickle: our classes under its names."""
+    """What a pickle gets when it imports one of ipyparallel's modules: our classes under its names."""
 
     def __init__(self, name):
         self.__name__ = name
@@ -183,7 +183,7 @@ def _import_module(make_code, name):
 
 
 def _globals_of(module):
-    """What dill names as the globals of a function that it sends: none where ipyparallel is not there."""
+    """What dill names as the globals of a function that it sends: none if ipyparallel is not there."""
     try:
         return importlib.import_module(module).__dict__
     except ModuleNotFoundError:
@@ -194,13 +194,13 @@ _STAND_IN_MODULES = frozenset({"ipyparallel.util", "ipyparallel.client.remotefun
 
 
 class _WireNames:
-    """An Unpickler's part that reads ipyparallel's names as ours, and makes no function of another Python's code."""
+    """The part of an Unpickler that reads ipyparallel's names as ours, and makes no function from another Python's code."""
 
     make_code = CodeType
 
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
-            # No method of this object, which keeps all that it gives out: it would keep itself, and all that was read.
+            # Not a method of this object. It keeps all that it gives out: it would keep itself, and all that was read.
             return functools.partial(_import_module, self.make_code)
         if module == _WIRE_CODE and name == "code_ctor":
             return self.make_code
@@ -232,7 +232,7 @@ def loads(data):
     return unpickler.load()
 
 
-# Which pickle is used. Those other than Python's take functions by value, in their own way.
+# Which pickle is used. Others than Python's take functions by value, in their own way.
 
 _pickler, _unpickler, _plain_loads = _WirePickler, _WireUnpickler, pickle.loads
 
@@ -249,7 +249,7 @@ def _use(pickler, unpickler, loads):
 
 
 def _subclasses(pickler, unpickler):
-    """Those of another package, with ipyparallel's names as ours."""
+    """The pickler and unpickler of another package, with ipyparallel's names as ours."""
 
     class Pickler(pickler):
         def reducer_override(self, obj):
@@ -265,7 +265,7 @@ def _subclasses(pickler, unpickler):
 
 
 def use_dill():
-    """Sends functions and objects with dill from here on, which knows closures, methods and lambdas.
+    """Sends functions and objects with dill from now on; it can send closures, methods and lambdas.
 
     Raises:
         ImportError: dill is missing.
@@ -279,7 +279,7 @@ def use_dill():
 
 
 def use_cloudpickle():
-    """Sends functions and objects with cloudpickle from here on, which knows closures, methods and lambdas.
+    """Sends functions and objects with cloudpickle from now on; it can send closures, methods and lambdas.
 
     Raises:
         ImportError: cloudpickle is missing.
@@ -306,7 +306,7 @@ _OUR_NAMES.update({(WIRE_CANNING, name): function for name, function in SWITCHES
 
 
 def switch_there(name):
-    """use_dill and its like, as a function that is the engine's own: ours, or ipyparallel's."""
+    """use_dill and the like, as the engine's own function: ours, or ipyparallel's."""
     return _WireName(_canning_module, name)
 
 
@@ -369,7 +369,7 @@ def _serialize_function(f):
 
 
 def _in_order(mapping):
-    """The keys in the order in which large buffers travel; None where they have none."""
+    """The keys in the order in which large buffers travel; None if they have no order."""
     try:
         return sorted(mapping)
     except TypeError:
@@ -377,7 +377,7 @@ def _in_order(mapping):
 
 
 def serialize(obj):
-    """Returns the buffers that `obj` travels as: a pickle, and its large buffers without a copy."""
+    """Returns the buffers in which `obj` travels: a pickle, and its large buffers without a copy."""
     kind = type(obj)
     if kind in SCALARS:
         return [pickle.dumps(obj, PROTOCOL)]
@@ -398,7 +398,7 @@ def serialize(obj):
         canned = [can(value) for value in obj]
         for value in canned:
             _take_large_buffers(value, large)
-        # Equal members of a set can be canned to distinct objects that are read back in another order.
+        # Equal members of a set can be canned to different objects, which are read back in another order.
         canned = canned if kind is list else kind(canned)
         if kind is set and large:
             return [dumps(obj)]
@@ -431,7 +431,7 @@ def _load_canned(data):
 
 
 def _deserialize(rest, g):
-    """Takes one object's buffers off the front of the list `rest` and returns the object."""
+    """Removes one object's buffers from the front of the list `rest`, and returns the object."""
     canned = _load_canned(rest.pop(0))
     kind = type(canned)
     if kind in SCALARS:
@@ -456,7 +456,7 @@ def _deserialize(rest, g):
 
 
 def deserialize(buffers, namespace=None):
-    """Restores the object at the front of `buffers` (bytes or memoryviews). Returns it and the buffers behind it."""
+    """Restores the object at the front of `buffers` (bytes or memoryviews). Returns it and the buffers after it."""
     rest = list(buffers)
     return _deserialize(rest, namespace), rest
 
@@ -497,7 +497,7 @@ def _load_info(data):
 
 
 def unpack_apply(buffers, namespace=None):
-    """Returns (f, args, kwargs) of an apply_request's buffers. Raises ValueError where they are not such."""
+    """Returns (f, args, kwargs) of an apply_request's buffers. Raises ValueError if they are not valid."""
     rest = list(buffers)
     if len(rest) < 2:
         raise ValueError("an apply_request has at least two buffers: the function and the count of its arguments")

@@ -1,7 +1,7 @@
-"""Classes of `__main__` under Python's own pickle: sent by what they are made of, and made anew.
+"""Classes of `__main__` under Python's own pickle: their parts are sent, and they are made again from these.
 
-A method that calls super() has its class in a cell, so a class leads back to itself. In what is canned together, a class or cell is canned
-once; and where it is restored, a cell is made before what it holds.
+A method that calls super() has its class in a cell, so a class leads back to itself. Among objects that are canned together, a class or cell is
+canned once. When they are restored, a cell is made before its contents.
 
 Thread: any.
 """
@@ -19,7 +19,7 @@ _begun = threading.local()
 
 
 def _once(kind, obj):
-    """`kind(obj)`, the same for the same object in all that is canned together."""
+    """`kind(obj)`, the same for the same object among all that are canned together."""
     memo = getattr(_begun, "memo", None)
     outermost = memo is None
     if outermost:
@@ -79,7 +79,7 @@ class CannedCell(CannedObject):
         return self.cell
 
 
-# What is made of functions, and cannot be pickled: the arguments to make another with.
+# Objects that are made of functions and cannot be pickled: the arguments that make another one.
 _PARTS = {
     property: lambda obj: (obj.fget, obj.fset, obj.fdel, obj.__doc__),
     classmethod: lambda obj: (obj.__func__,),
@@ -98,7 +98,7 @@ class CannedDescriptor(CannedObject):
 
 
 def _can_attributes(cls, attributes):
-    """Canned attributes, all of which can be pickled."""
+    """Canned attributes. All can be pickled."""
     from ipcluster.canning import dumps
 
     canned = {
@@ -114,7 +114,7 @@ def _can_attributes(cls, attributes):
 
 
 def _own_attributes(cls):
-    """What has to be sent: not what type, ABCMeta and EnumMeta make by themselves."""
+    """The attributes that must be sent: not those that type, ABCMeta and EnumMeta make by themselves."""
     made = {"__dict__", "__weakref__", "__abstractmethods__", "_abc_impl"}
     members = {}
     if isinstance(cls, enum.EnumMeta):
@@ -161,10 +161,10 @@ class CannedClass(CannedObject):
 
 
 def _make(metaclass, name, parents, attributes):
-    """What a metaclass of `__main__` did to the class has been done: here only that of a library has its turn."""
+    """A metaclass of `__main__` has done its work on the class already: here only a library's metaclass is called."""
     library = next(kind for kind in metaclass.__mro__ if kind.__module__ != "__main__")
     namespace = library.__prepare__(name, parents)
-    for key, value in attributes.items():  # one by one: that of an enumeration looks at each
+    for key, value in attributes.items():  # one by one: an enumeration's namespace checks each
         namespace[key] = value
     cls = library.__new__(metaclass, name, parents, namespace)
     library.__init__(cls, name, parents, namespace)

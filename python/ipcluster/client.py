@@ -1,4 +1,4 @@
-"""The client of a cluster: its engines, views on them, and what one asks of the hub."""
+"""The client of a cluster: its engines, views on them, and questions to the hub."""
 
 import atexit
 import json
@@ -34,7 +34,7 @@ def _close_all():
 
 
 def _connection_file(connection_info):
-    """A path for what says where the controller is, and whether it is a temporary file."""
+    """The path of the file that says where the controller is, and whether it is a temporary file."""
     if isinstance(connection_info, dict):
         fd, path = tempfile.mkstemp(suffix=".json")
         with os.fdopen(fd, "w") as file:
@@ -52,30 +52,31 @@ class Client(Control, Records):
     In a `with` block, and at the end of the program, it is closed. Threads may share it.
 
     Args:
-        connection_info (str or dict): the path of ipcontroller-client.json, or its members. Without it the profile's file is taken.
-        connection_file (str): the same by another name, as is `url_file`.
-        url_file (str): see `connection_file`.
+        connection_info (str or dict): the path of ipcontroller-client.json, or its members. Without it the profile's file is used.
+        connection_file (str): the same under another name.
+        url_file (str): the same under another name.
         profile (str): the profile's name; by default that of the IPython that this runs in, or "default".
-        profile_dir (str): the profile's folder, in place of a name.
-        ipython_dir (str): the folder that profiles are in; by default `$IPYTHONDIR` or ~/.ipython.
+        profile_dir (str): the profile's folder, instead of a name.
+        ipython_dir (str): the folder of the profiles; by default `$IPYTHONDIR` or ~/.ipython.
         cluster_id (str): one of several clusters of a profile.
-        timeout (float): seconds to wait for the file, and for the controller's answer; 10 where it is not given. Where it is given and
-            the file is left from a controller that has gone, another controller's file is waited for, too.
-        block (bool): whether calls of views return results in place of AsyncResults.
+        timeout (float): seconds to wait for the file, and for the controller's answer; 10 by default. If it is given, and the file is left from
+            a controller that has gone, the client waits for another controller's file, too.
+        block (bool): whether calls of views return results instead of AsyncResults.
         debug (bool): kept as an attribute, and not used.
         sshserver (str): [user@]host[:port] of an SSH server through which the controller is reached: one ssh process forwards its
             ports, and ends with the client. By default the connection file's (`ipcontroller --ssh`), unless the controller is on this machine.
         sshkey (str): the path of a private key; by default ssh looks for one. With a key and no server, the server is the controller's host.
-        password (str): refused, as OpenSSH takes no password from a program: use a key that needs none, or an agent.
-        paramiko (bool): refused likewise.
+        password (str): refused, because OpenSSH takes no password from a program: use a key that needs none, or an agent.
+        paramiko (bool): refused, too.
         cluster (Cluster): the Cluster that this is a client of.
         context: accepted for code that was written for ipyparallel, and not used.
-        keep_tasks (bool): False drops what waits once this client has gone: in the scheduler and on engines when it is closed; in the
-            scheduler also where its process was killed, or stays out of reach for TaskScheduler.client_grace (60 seconds). What has begun is finished.
-        trace (str): a file, or a folder, in which what happens to each message of this process's clients is written, step by step, for
-            Perfetto to show. `$IPCLUSTER_TRACE` does the same for controller, engines and clients.
+        keep_tasks (bool): False: when this client is closed, tasks that wait in the scheduler and on engines are dropped. Those in the scheduler
+            are also dropped if the client's process was killed, or stays out of reach for TaskScheduler.client_grace (60 seconds). What has
+            begun is finished.
+        trace (str): a file, or a folder, for a trace that Perfetto shows: each step of each message of this process's clients.
+            `$IPCLUSTER_TRACE` does the same for controller, engines and clients.
     Raises:
-        OSError: the trace's file cannot be written, or this process has a trace already.
+        OSError: the trace cannot be written, or this process has a trace already.
         ConnectionError: the file is not there, or no controller answers in time; the text says which file or address, and what to do.
         NotImplementedError: a password was given.
     Example:
@@ -84,7 +85,7 @@ class Client(Control, Records):
         [1, 1, 1, 1]
     """
 
-    connection = None  # until it is made: what shows a traceback's variables shows this client, too
+    connection = None  # until it is made: a tool that shows the variables of a traceback shows this client, too
 
     def __init__(
         self, connection_info=None, *, connection_file=None, url_file=None, profile=None, profile_dir=None, ipython_dir=None, cluster_id=None,
@@ -145,7 +146,7 @@ class Client(Control, Records):
                 os.unlink(path)
 
     def _activate_first(self):
-        """In IPython, the first client's engines are those of the px magics until a view is activated."""
+        """In IPython, the px magics use the first client's engines until a view is activated."""
         shell = get_shell()
         if shell is not None and hasattr(shell, "magics_manager"):
             from ipcluster.magics import activate_default
@@ -180,7 +181,7 @@ class Client(Control, Records):
         self.close()
 
     def close(self, linger=None):
-        """Ends the connection. What is open ends with an error; with keep_tasks=False, what has not begun is dropped.
+        """Ends the connection. Open requests end with an error; with keep_tasks=False, those that have not begun are dropped.
 
         Args:
             linger (float): accepted for code that was written for ipyparallel, and not used.
@@ -196,7 +197,7 @@ class Client(Control, Records):
 
     @property
     def closed(self):
-        """Whether this is not connected: it was closed, has lost its controller, or could not connect.
+        """Whether this client is not connected: it was closed, has lost its controller, or could not connect.
 
         Example:
             >>> c.closed
@@ -208,7 +209,7 @@ class Client(Control, Records):
 
     @property
     def ids(self):
-        """The ids of the engines that are registered now, a list of ints. Raises ConnectionError, as all calls do, once the controller is lost.
+        """The ids of the engines that are registered now, a list of ints. Raises ConnectionError, as all calls do, when the controller is lost.
 
         Example:
             >>> c.ids
@@ -219,7 +220,7 @@ class Client(Control, Records):
     @property
     def engines(self):
         """The engines that are registered now, a dict by id: `host`, `pid`, `rank`, `python` (its version), `executable`, `set`, `job` and
-        `version` (ipcluster's) of each, None where it does not say.
+        `version` (ipcluster's) of each, None if it does not say.
 
         Example:
             >>> sorted(c.engines) == c.ids
@@ -231,8 +232,8 @@ class Client(Control, Records):
 
     @property
     def departed(self):
-        """The last thousand engines that have gone, a list of dicts with the newest last: `id`, `reason` (a sentence, with what a batch system
-        says), `ended` (seconds since the epoch), and `info`, as `engine_info` has it.
+        """The last thousand engines that have gone, a list of dicts, the newest last: `id`, `reason` (a sentence, with what a batch system
+        says), `ended` (seconds since the epoch), and `info`, the same as in `engine_info`.
 
         Example:
             >>> [gone["id"] for gone in c.departed]
@@ -241,8 +242,7 @@ class Client(Control, Records):
         return self.requests.departed()
 
     def stats(self):
-        """What the controller has counted since it started, and how much there is of it now: a dict of numbers, by the names that
-        Prometheus has them under.
+        """What the controller has counted since it started, and its present numbers: a dict, by the metrics' names in Prometheus.
 
         Example:
             >>> before = c.stats()
@@ -257,8 +257,8 @@ class Client(Control, Records):
 
     @property
     def engine_info(self):
-        """`engines` in the words of the messages: a dict of all that each engine said of itself when it registered, by id. Empty for an
-        engine that says nothing, as ipyparallel's.
+        """`engines` in the words of the messages: a dict, by id, of all that each engine told about itself when it registered. Empty for an
+        engine that tells nothing, such as ipyparallel's.
 
         Example:
             >>> c.engine_info[0]["implementation"]
@@ -339,7 +339,7 @@ class Client(Control, Records):
         return LoadBalancedView(self, targets, **flags)
 
     def activate(self, targets="all", suffix=""):
-        """Makes a blocking view of the targets that of the px magics of IPython; elsewhere it warns.
+        """Makes a blocking view of the targets the view of IPython's px magics; without IPython it warns.
 
         Args:
             targets (int, list, slice or "all"): as for `direct_view()`.
@@ -373,10 +373,10 @@ class Client(Control, Records):
         """Waits until engines are registered.
 
         Args:
-            n (int): how many; by default as many as this client's Cluster was started with.
-            timeout (float): seconds to wait; for ever where negative.
-            block (bool): False for a Future in place of the wait.
-            interactive (bool): True to show a bar, False to show none. None: a bar in IPython, where somebody looks and this waits.
+            n (int): how many; by default the number that this client's Cluster was started with.
+            timeout (float): seconds to wait; a negative number is no limit.
+            block (bool): False for a Future instead of the wait.
+            interactive (bool): True to show a bar, False to show none. None: a bar in IPython, if a person sees the output and this waits.
             widget (bool): True for a bar of ipywidgets, False for one of text; None for what suits the place.
         Returns:
             None, or the Future.
@@ -434,7 +434,7 @@ class Client(Control, Records):
         """Waits for jobs.
 
         Args:
-            jobs (AsyncResult, str, int, Future or a list of them): results, msg_ids, or indices of the history; by default all that are open.
+            jobs (AsyncResult, str, int, Future or a list of them): results, msg_ids, or indices of the history; by default all open ones.
             timeout (float): seconds; a negative number is no limit.
         Returns:
             bool: whether they have finished.
@@ -456,12 +456,12 @@ class Client(Control, Records):
         return finished
 
     def wait_interactive(self, jobs=None, interval=1.0, timeout=-1.0):
-        """Waits for jobs behind a bar, as AsyncResult.wait_interactive() does.
+        """Waits for jobs and shows a bar, as AsyncResult.wait_interactive() does.
 
         Args:
-            jobs (AsyncResult, str, int or a list of them): as for wait(): by default all that are open.
+            jobs (AsyncResult, str, int or a list of them): as for wait(): by default all open ones.
             interval (float): seconds between two looks at them.
-            timeout (float): seconds after which not to wait longer; none where negative.
+            timeout (float): seconds to wait at most; a negative number is no limit.
         Example:
             >>> c.wait_interactive()
         """
@@ -475,7 +475,7 @@ class Client(Control, Records):
 
         Args:
             jobs (AsyncResult, str, int or a list of them): as for `wait()`.
-            targets (int or list): of jobs that were sent to engines, only those of these engines.
+            targets (int or list): engines: of the jobs that were sent to engines, only theirs.
             block (bool): whether to wait for the answer; by default as the client's `block` says.
         Returns:
             list: the msg_ids of what will not run, whose results raise TaskAborted; without `block` a Future of it.

@@ -1,4 +1,4 @@
-"""Clusters that a Python program starts and ends: a face of the program `ipcluster`."""
+"""Clusters that a Python program starts and ends, by the program `ipcluster`."""
 
 import asyncio
 import atexit
@@ -17,11 +17,11 @@ from ipcluster.programs import environment, path_of
 from ipcluster.shown import card, in_notebook, is_watched
 
 STOP_TIMEOUT = 60  # seconds that `ipcluster stop` may take
-NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` where the cluster has ended already
-ENGINE_TIMEOUT = 60  # seconds, where nothing else is said
-ALL_ENGINES = 1_000_000  # for --n-min, which takes all where there are fewer
+NOTHING_TO_STOP = 11  # the exit status of `ipcluster stop` if the cluster has ended already
+ENGINE_TIMEOUT = 60  # seconds, by default
+ALL_ENGINES = 1_000_000  # for --n-min, which means all engines if there are fewer
 
-# Those to be stopped when the process ends, and which process has started each: a fork of it stops none.
+# The clusters to stop when the process ends, and the process that started each: a fork of it stops none.
 _started = {}
 
 
@@ -34,12 +34,12 @@ def _stop_started():
 
 
 def ipython_dir():
-    """IPython's folder, in which the profiles are."""
+    """IPython's folder, which has the profiles."""
     return Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython")
 
 
 def run_program(command, *words, timeout=None, fine=(0,)):
-    """Runs `ipcluster COMMAND WORDS`; returns what it printed. Raises RuntimeError with its words where it fails."""
+    """Runs `ipcluster COMMAND WORDS`; returns what it printed. Raises RuntimeError with its words if it fails."""
     done = subprocess.run([path_of("ipcluster"), command, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                           env=environment(), timeout=timeout)  # fmt: skip
     if done.returncode not in fine:
@@ -60,29 +60,29 @@ def _in_background(name):
 
 
 class Cluster:
-    """A controller and engines, started by the program `ipcluster`. As a context manager it gives a client that sees all engines, and
-    stops the cluster behind it.
+    """A controller and engines, started by the program `ipcluster`. As a context manager it gives a client that sees all engines, and stops the
+    cluster at the end.
 
-    Each method whose name ends in `_sync` has a coroutine without that: `await cluster.start_cluster()`.
+    Each method whose name ends in `_sync` exists as a coroutine without that ending: `await cluster.start_cluster()`.
 
     Args:
         n (int): the number of engines; by default one for each processor.
         engines (str): their launcher, by name or alias: "mpi", "slurm".
-        controller (str): the controller's launcher likewise.
-        profile (str): the profile's name; "default" where it is not given.
-        profile_dir (str): the profile's folder, in place of a name.
-        cluster_id (str): the cluster's name; by default one of its own, "" for that of `ipcluster start`.
+        controller (str): the controller's launcher, by name or alias.
+        profile (str): the profile's name; by default "default".
+        profile_dir (str): the profile's folder, instead of a name.
+        cluster_id (str): the cluster's name; by default a new one; "" for the cluster of `ipcluster start`.
         controller_ip (str): the address for the controller to listen on.
-        controller_location (str): under which engines and clients elsewhere reach it.
+        controller_location (str): the address under which engines and clients on other machines reach it.
         controller_args (list): further arguments of ipcontroller: ["--dictdb"].
         options (list): further arguments of ipcluster: ["--mpi=native"].
-        engine_timeout (float): seconds to wait for a further engine to register.
-        n_min (int): with how many registered engines a start is done, where it is not all; the others come as they can. Engines that
-            are a batch system's jobs may wait long: where nothing is said, a start is done when these are submitted.
-        n_max (int): to how many engines the set grows while tasks wait. It shrinks to n_min, or to n where that is less, and begins
-            with n_min, or none, where n is not given.
-        idle_timeout (float): seconds after which an engine of such a set ends that has nothing to do and keeps nothing.
-        progress (bool): whether it is shown how far a start is; by default at a terminal and in IPython.
+        engine_timeout (float): seconds to wait for the next engine to register.
+        n_min (int): how many engines must have registered before a start is done; by default all. The others come when they can. Engines that
+            are batch jobs may wait long: by default their start is done when they are submitted.
+        n_max (int): the set grows up to so many engines while tasks wait. It shrinks to n_min, or to n if that is less. If n is not given, it
+            begins with n_min engines, or none.
+        idle_timeout (float): seconds after which an engine of such a set ends if it has nothing to do and keeps nothing.
+        progress (bool): whether to show the progress of a start; by default at a terminal and in IPython.
         shutdown_atexit (bool): False lets the cluster run on when this process ends.
     Example:
         >>> with ipcluster.Cluster(n=2) as client:
@@ -128,7 +128,7 @@ class Cluster:
 
     @classmethod
     def from_file(cls, cluster_file=None, *, profile=None, profile_dir=None, cluster_id=""):
-        """A cluster that runs already.
+        """A Cluster for a cluster that runs already.
 
         Args:
             cluster_file (str): the path of its state file, in the profile's security folder; or, without it:
@@ -136,7 +136,7 @@ class Cluster:
             profile_dir (str): the profile's folder.
             cluster_id (str): the cluster's name.
         Returns:
-            Cluster: which does not end with this process.
+            Cluster: it does not end with this process.
         Raises:
             FileNotFoundError: none runs there.
         Example:
@@ -169,7 +169,7 @@ class Cluster:
         return [f"--{name}={value}" for name, value in named.items() if value]
 
     def _run_shown(self, command, *words):
-        """The same as _run(), and shows what the program says as it says it."""
+        """The same as _run(), and shows what the program prints while it runs."""
         file = sys.stdout if in_notebook() else sys.stderr
         if not (is_watched(file) if self.progress is None else self.progress):
             self._run(command, *words)
@@ -210,19 +210,19 @@ class Cluster:
         named = {"controller": self.controller, "ip": self.controller_ip, "location": self.controller_location}
         words = [f"--{name}={value}" for name, value in named.items() if value is not None]
         more = ["--", *self.controller_args] if self.controller_args else []
-        # Whatever the options or the profile say of the engines' set: this one has none.
+        # The options or the profile may ask for engines: here there are none.
         self._run("start", "--daemonize", *words, *self.options, "--n=0", "--n-max=0", *more)
         self.running = True
         if self.shutdown_atexit:
             _started[self] = os.getpid()
 
     def start_engines_sync(self, n=None, engine_set_id=None, n_min=None):
-        """Adds a set of engines. Returns once all have registered, or `n_min` of them, or they are submitted to a batch system.
+        """Adds a set of engines. Returns when all of them, or `n_min`, have registered, or when they are submitted to a batch system.
 
         Args:
             n (int): how many; by default one for each processor.
-            engine_set_id (str): the set's name; by default one of its own.
-            n_min (int): with how many registered engines this is done.
+            engine_set_id (str): the set's name; by default a new one.
+            n_min (int): how many engines must have registered before this returns.
         Returns:
             str: the set's name.
         Raises:
@@ -246,8 +246,8 @@ class Cluster:
         """Starts controller and engines. Returns when `start_engines_sync()` does.
 
         Args:
-            n (int): how many engines, in place of the Cluster's `n`.
-            n_min (int): with how many registered engines this is done.
+            n (int): how many engines, instead of the Cluster's `n`.
+            n_min (int): how many engines must have registered before this returns.
         Returns:
             Cluster: this.
         Raises:
@@ -272,7 +272,7 @@ class Cluster:
         """Stops engines.
 
         Args:
-            engine_set_id (str): the set; by default each there is.
+            engine_set_id (str): the set; by default every set.
         Raises:
             ValueError: there is no such set.
         Example:
@@ -286,10 +286,10 @@ class Cluster:
             self._run("stop", f"--engine-set={name}", timeout=STOP_TIMEOUT, fine=(0, NOTHING_TO_STOP))
 
     def restart_engines_sync(self, engine_set_id=None):
-        """Stops engines, and starts as many anew, under the name of their set and with its launcher.
+        """Stops engines, and starts the same number again, under the name of their set and with its launcher.
 
         Args:
-            engine_set_id (str): the set; by default each there is.
+            engine_set_id (str): the set; by default every set.
         Example:
             >>> name = cluster.start_engines_sync(1)
             >>> cluster.restart_engines_sync(name)
@@ -301,15 +301,15 @@ class Cluster:
                 self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
     def scale_sync(self, n=None, engine_set_id=None, force=False, *, n_min=None, n_max=None):
-        """Gives a set of engines another number, or lets it grow and shrink by what there is to do. Of those that are too many only such
-        end as nobody misses.
+        """Changes the number of a set's engines, or lets the set grow and shrink with its work. If there are too many engines, only those end
+        that nobody misses.
 
         Args:
             n (int): how many.
-            engine_set_id (str): the set, where there are several.
-            force (bool): True ends also those that somebody may miss.
-            n_min (int): to how many the set shrinks; 0 where it is not given.
-            n_max (int): in place of n, to how many it grows.
+            engine_set_id (str): the set, if there are several.
+            force (bool): True ends also engines that somebody may miss.
+            n_min (int): the set shrinks down to so many engines; by default 0.
+            n_max (int): instead of n: the set grows up to so many engines.
         Raises:
             RuntimeError: some stay, or it cannot be done; the text is what ipcluster said.
         Example:
@@ -337,16 +337,16 @@ class Cluster:
         return Client(self.connection_file, cluster=self, **client_options)
 
     def start_and_connect_sync(self, n=None, activate=False):
-        """Starts the cluster, and connects to it. However long a batch system's jobs wait, these are waited for.
+        """Starts the cluster, and connects to it. Waits also for batch jobs, however long they stay in their queue.
 
         Args:
-            n (int): how many engines, in place of the Cluster's `n`.
-            activate (bool): True makes the engines those of the px magics.
+            n (int): how many engines, instead of the Cluster's `n`.
+            activate (bool): True makes the px magics use the engines.
         Returns:
-            Client: which sees all engines, or `n_min` of them.
+            Client: it sees all engines, or `n_min` of them.
         Raises:
             RuntimeError: it does not start; the text is what ipcluster said.
-            TimeoutError: too few engines have come in time.
+            TimeoutError: too few engines came in time.
         Example:
             >>> own = ipcluster.Cluster()
             >>> own.start_and_connect_sync(n=1).ids
@@ -392,7 +392,7 @@ class Cluster:
             client.send_signal(signum, engine_id, block=True)
 
     def stop_engine_sync(self, engine_id):
-        """Ends one engine; under mpiexec all of its world end with it.
+        """Ends one engine; under mpiexec all engines of its world end with it.
 
         Args:
             engine_id (int): which.

@@ -1,4 +1,4 @@
-"""What engines are asked beside work: to be interrupted, emptied and ended, what they have to do, and to serve Dask."""
+"""Requests to engines that are not work: to be interrupted, cleared and ended, to say what they have to do, and to serve Dask."""
 
 import json
 
@@ -7,7 +7,7 @@ from ipcluster.asyncresult import AsyncResult
 
 
 class Control:
-    """The part of a Client that is concerned with that."""
+    """The part of a Client for these requests."""
 
     def _control(self, targets, msg_type, content, block):
         content = json.dumps(content)
@@ -26,7 +26,7 @@ class Control:
             targets (int, list or "all"): the engines; by default all.
             block (bool): whether to wait; by default as the client's `block` says.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Example:
             >>> c.clear(block=True)
         """
@@ -39,7 +39,7 @@ class Control:
             targets (int, list or "all"): the engines; by default all.
             block (bool): whether to wait until it was sent.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Example:
             >>> c.interrupt(0, block=True)
         """
@@ -53,7 +53,7 @@ class Control:
             targets (int, list or "all"): the engines; by default all.
             block (bool): whether to wait until it was sent.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Example:
             >>> import signal
             >>> c.send_signal(signal.SIGINT, block=True)
@@ -61,14 +61,14 @@ class Control:
         return self._control(targets, "signal_request", {"sig": sig}, block)
 
     def drain(self, targets="all", timeout=None, block=None):
-        """Ends engines when they have done what they have begun. They take nothing new, and tasks that wait there go to other engines.
+        """Ends engines when they have finished what they have begun. They take nothing new, and tasks that wait there go to other engines.
 
         Args:
             targets (int, list or "all"): the engines.
-            timeout (float): seconds after which what still runs is interrupted; by default never.
+            timeout (float): seconds after which requests that still run are interrupted; by default never.
             block (bool): whether to wait until the engines have finished.
         Returns:
-            AsyncResult: ready when they have; None where it waits.
+            AsyncResult: ready when they have; None if it waits.
         Raises:
             NotImplementedError: one of them is ipyparallel's.
         Example:
@@ -86,11 +86,11 @@ class Control:
 
         Args:
             targets (int, list or "all"): the engines.
-            restart (bool): refused: `ipcluster restart` does that.
+            restart (bool): refused; `ipcluster restart` does that.
             hub (bool): True ends all engines, and the controller.
             block (bool): whether to wait for their answers.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Raises:
             NotImplementedError: restart=True.
         Example:
@@ -114,9 +114,10 @@ class Control:
 
         Args:
             targets (int, list or "all"): the engines.
-            verbose (bool): True gives the msg_ids in place of their numbers.
+            verbose (bool): True gives the msg_ids instead of their numbers.
         Returns:
-            dict: by id, and of one engine (an int) its own: `queue` (waits there), `tasks` (was given out by the scheduler) and `completed`.
+            dict: by id, or, for one engine (an int), that engine's: `queue` (waits there), `tasks` (was given out by the scheduler) and
+                `completed`.
         Example:
             >>> c.queue_status(0)["queue"]
             0
@@ -128,13 +129,13 @@ class Control:
         return status[targets] if isinstance(targets, int) else status
 
     def become_dask(self, targets="all", port=0, nanny=False, scheduler_args=None, **worker_args):
-        """Makes engines workers of a Dask scheduler, which this client starts, and which ends with it.
+        """Makes engines workers of a Dask scheduler. This client starts the scheduler, which ends with the client.
 
         Args:
             targets (int, list, slice or "all"): the engines.
-            port (int): the scheduler's; 0: one that is free.
+            port (int): the scheduler's port; 0: a free one.
             nanny (bool): True makes the workers processes of their own.
-            scheduler_args (dict): of Dask's Scheduler. It listens on loopback; {"host": ADDRESS} lets other machines in, whom Dask asks nothing.
+            scheduler_args (dict): of Dask's Scheduler. It listens on loopback; {"host": ADDRESS} lets other machines in, without any check by Dask.
             worker_args: of Dask's Worker, such as nthreads=1.
         Returns:
             distributed.Client: a client of the scheduler; close it before `stop_dask()`.

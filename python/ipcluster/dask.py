@@ -1,12 +1,12 @@
-"""Dask on a cluster's engines: a scheduler of Dask's in a thread of the client's process, and a worker in a thread of each engine."""
+"""Dask on a cluster's engines: a Dask scheduler in a thread of the client's process, and a worker in a thread of each engine."""
 
 from ipcluster import there
 
-HOST = "127.0.0.1"  # Dask asks nobody who he is: other machines must be let in on purpose
+HOST = "127.0.0.1"  # Dask checks nobody's identity: other machines must be let in on purpose
 
 
 class Scheduler:
-    """A running scheduler of Dask's."""
+    """A running Dask scheduler."""
 
     def __init__(self, arguments):
         from distributed import Scheduler
@@ -30,7 +30,7 @@ class Scheduler:
 
 
 def start_workers(view, scheduler, nanny, arguments):
-    """Starts a worker on each engine of `view` that has none. Returns a client of Dask's."""
+    """Starts a worker on each engine of `view` that has none. Returns a Dask client."""
     import distributed
 
     local = {"host": HOST} if f"//{HOST}:" in scheduler.address else {}

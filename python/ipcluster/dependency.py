@@ -1,4 +1,4 @@
-"""Tasks that run only where, or only after, something holds: `require`, `depend` and `Dependency`."""
+"""Conditions of tasks: on which engine they may run, and after which tasks: `require`, `depend` and `Dependency`."""
 
 from types import ModuleType
 
@@ -8,7 +8,7 @@ from ipcluster.canned import can, dependent
 
 
 class depend:
-    """Decorator: on an engine where a test returns False, the task is not run but given to another engine.
+    """Decorator: a task runs only on an engine where a test holds. If it returns False, the task is given to another engine.
 
     Args:
         df (callable): the test.
@@ -32,7 +32,7 @@ class depend:
 
 
 def require(*objects, **mapping):
-    """Decorator: what a task needs. On an engine where a module cannot be imported, the task is not run but given to another engine.
+    """Decorator: what a task needs. If an engine cannot import a module, the task is given to another engine.
 
     Args:
         objects (module, str or function): modules, or their names, which are imported; functions, which are sent along.
@@ -66,7 +66,7 @@ def _msg_ids(job):
 
 
 class Dependency(set):
-    """Tasks that another waits for: all or any of them, their success or their failure. It is a set of msg_ids.
+    """Tasks that another task waits for: all or any of them, their success or their failure. It is a set of msg_ids.
 
     Args:
         dependencies (AsyncResult, str or a list of them): the tasks.
@@ -75,7 +75,7 @@ class Dependency(set):
         failure (bool): whether it is met by their failure.
     Raises:
         ValueError: neither success nor failure.
-        TypeError: one is no task.
+        TypeError: one of them is not a task.
     Example:
         >>> tasks = [balanced.apply_async(abs, -1), balanced.apply_async(abs, -2)]
         >>> with balanced.temp_flags(after=ipcluster.Dependency(tasks, all=False, failure=True)):
@@ -110,7 +110,7 @@ class Dependency(set):
             completed (set): msg_ids of tasks that have succeeded.
             failed (set): of those that have failed.
         Returns:
-            bool: likewise.
+            bool: True if so.
         Example:
             >>> ipcluster.Dependency(["a", "b"]).check({"a"})
             False
@@ -124,7 +124,7 @@ class Dependency(set):
             completed (set): msg_ids of tasks that have succeeded.
             failed (set): of those that have failed.
         Returns:
-            bool: likewise.
+            bool: True if so.
         Example:
             >>> ipcluster.Dependency(["a", "b"]).unreachable({"a"}, {"b"})
             True

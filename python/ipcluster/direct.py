@@ -1,4 +1,4 @@
-"""The direct view: one or several engines, each of which does what is asked."""
+"""The direct view: one or several engines that all do what is asked."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from ipcluster.view import View, check_callable
 
 
 class DirectView(View):
-    """One or several engines, each of which does what is asked. A client makes it: `c[0]`, `c[1:3]`, `c[:]`.
+    """One or several engines that all do what is asked. A client makes it: `c[0]`, `c[1:3]`, `c[:]`.
 
     `view["x"]` and `view["x"] = 1` are variables of its engines.
 
@@ -48,13 +48,13 @@ class DirectView(View):
         """Runs source code in the engines' namespaces.
 
         Args:
-            code (str): the code; with IPython beside the engine, also magics.
+            code (str): the code; magics, too, if the engine's Python has IPython.
             silent (bool): False shows the value of the last expression.
             targets (int, list or "all"): other engines than this view's.
             block (bool): whether to wait; by default as the view's `block` says.
             label (str): for the hub's records.
         Returns:
-            AsyncResult: which has finished where this blocks.
+            AsyncResult: it has finished if this blocks.
         Raises:
             RemoteError: the code raised (CompositeError of several engines).
         Example:
@@ -65,7 +65,7 @@ class DirectView(View):
         """
         if not isinstance(code, str):
             raise TypeError(f"code is text, not {type(code)}")
-        code.encode()  # raises where there is a lone surrogate, which no message can hold
+        code.encode()  # raises for a lone surrogate, which no message can hold
         content = json.dumps({"code": code, "silent": bool(silent), "user_expressions": {}, "allow_stdin": False})
         targets = self._targets_or_own(targets)
         result = self._labelled(label)._submit_to(targets, block, "execute", "execute_request", content)
@@ -106,10 +106,10 @@ class DirectView(View):
             sequences: iterables; the shortest ends it.
             block (bool): whether to wait.
             track (bool): accepted, and without effect.
-            return_exceptions (bool): True has exceptions in the list in place of raising them.
+            return_exceptions (bool): True puts exceptions into the list instead of raising them.
             label (str): for the hub's records.
         Returns:
-            list: where this blocks; otherwise an AsyncMapResult.
+            list: if this blocks; otherwise an AsyncMapResult.
         Raises:
             RemoteError: the function raised (CompositeError of several engines).
         Example:
@@ -122,7 +122,7 @@ class DirectView(View):
         return function.map(*sequences)
 
     def _submitter(self):
-        """Its calls of submit(f, args) go to one engine each, in turn."""
+        """A function submit(f, args); each call goes to one engine, in turn."""
         turn = cycle(self.client.requests.targets_of(self.targets))
         return lambda f, args: self._apply(f, args, targets=next(turn), block=False)
 
@@ -137,9 +137,9 @@ class DirectView(View):
             block (bool): whether to wait.
             track (bool): accepted, and without effect.
         Returns:
-            AsyncResult: or, where this blocks, a list of None.
+            AsyncResult: or a list of None if this blocks.
         Raises:
-            TypeError: `ns` is no dict.
+            TypeError: `ns` is not a dict.
         Example:
             >>> result = view.push({"a": 1, "b": 2})
             >>> view.pull("a + b").get()
@@ -157,7 +157,7 @@ class DirectView(View):
             targets (int, list or "all"): other engines than this view's.
             block (bool): whether to wait.
         Returns:
-            The value of each engine where this blocks, a list of values for a list of names; otherwise an AsyncResult.
+            The value of each engine if this blocks (for a list of names, a list of values); otherwise an AsyncResult.
         Raises:
             RemoteError: a name is not there (CompositeError of several engines).
         Example:
@@ -171,7 +171,7 @@ class DirectView(View):
         return self._apply(there.pull, (names,), targets=targets, block=block)
 
     def update(self, ns):
-        """`push()` by the name that dicts have for it.
+        """`push()`, under the name that dicts have for it.
 
         Args:
             ns (dict): names and values.
@@ -203,18 +203,18 @@ class DirectView(View):
         self.update({key: value})
 
     def scatter(self, key, seq, dist="b", flatten=False, targets=None, block=None, track=None):
-        """Deals a sequence out to the engines, a part each.
+        """Deals a sequence out to the engines, one part for each.
 
         Args:
-            key (str): the name that the part has there.
-            seq (sequence): of a table, its rows are dealt out.
+            key (str): the name of the part on the engines.
+            seq (sequence): the sequence; a table is dealt out by rows.
             dist (str): "b" in blocks, "r" one by one in turn.
-            flatten (bool): True makes a part of one member that member.
+            flatten (bool): True replaces a part that has one member by that member.
             targets (list or "all"): other engines than this view's.
             block (bool): whether to wait.
             track (bool): accepted, and without effect.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Example:
             >>> view.scatter("part", range(8), block=True)
             >>> view["list(part)"]
@@ -237,15 +237,15 @@ class DirectView(View):
         return result
 
     def gather(self, key, dist="b", targets=None, block=None):
-        """Puts the engines' parts together: those that `scatter()` made, or others.
+        """Puts the engines' parts together: those of `scatter()`, or others.
 
         Args:
-            key (str): the name of the parts there.
+            key (str): the name of the parts on the engines.
             dist (str): as for `scatter()`.
             targets (list or "all"): other engines than this view's.
             block (bool): whether to wait.
         Returns:
-            One sequence where this blocks; otherwise an AsyncMapResult.
+            One sequence if this blocks; otherwise an AsyncMapResult.
         Example:
             >>> view.scatter("part", [1, 2, 3, 4, 5], block=True)
             >>> view.gather("part", block=True)
@@ -263,14 +263,14 @@ class DirectView(View):
             targets (int, list or "all"): other engines than this view's.
             block (bool): whether to wait.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Example:
             >>> view.clear(block=True)
         """
         return self.client.clear(self._targets_or_own(targets), self._block(block))
 
     def activate(self, suffix=""):
-        """Makes this view the one of IPython's px magics.
+        """Makes IPython's px magics use this view.
 
         Args:
             suffix (str): a suffix of the magics' names: `_even` makes `%px_even`.
@@ -294,10 +294,10 @@ class DirectView(View):
 
     @contextmanager
     def sync_imports(self, local=True, quiet=False):
-        """Context manager: the import statements inside are executed on the engines too.
+        """Context manager: the import statements inside are also executed on the engines.
 
         Args:
-            local (bool): must be True: imports on the engines only are written `view.execute("import ...")`.
+            local (bool): must be True; for imports on the engines only, write `view.execute("import ...")`.
             quiet (bool): True prints nothing.
         Raises:
             NotImplementedError: local=False.

@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 from ipcluster import _client
 
-IDLE_SECONDS = 1  # after which it ends
+IDLE_SECONDS = 1  # without work, after which the thread ends
 
 
 class Waiting(NamedTuple):
-    """What waits for requests."""
+    """A call that waits for requests."""
 
     ready: Callable  # whether all are answered
-    last_open: Callable  # the last that is not; any where all are
-    call: Callable  # what is done then
+    last_open: Callable  # the last that is not answered; any if all are
+    call: Callable  # what to do then
 
 
 class Dispatcher:
-    """Calls the callbacks of results that are complete, in a thread of its own, which ends when it has had nothing to do for a while."""
+    """Calls the callbacks of complete results, in a thread of its own. The thread ends when it has had nothing to do for a while."""
 
     def __init__(self):
         self.completions = _client.Completions()
@@ -27,7 +27,7 @@ class Dispatcher:
         self.running = False
 
     def add(self, waiting):
-        """Calls it once it is ready, in this thread."""
+        """Calls it when it is ready, in this thread."""
         with self.lock:
             self.completions.watch(waiting.last_open(), waiting)
             if not self.running:
@@ -51,7 +51,7 @@ class Dispatcher:
 
 
 def once_answered(future, method):
-    """Waits for a request, to call a method once it is answered, unless the method's object, which is not kept for that, has gone."""
+    """Waits for a request, and calls a method when it is answered. The method's object is not kept for that: if it has gone, nothing is called."""
     method = weakref.WeakMethod(method)
 
     def call():

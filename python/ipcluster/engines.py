@@ -1,4 +1,4 @@
-"""The engines of a cluster, and what each said of itself when it registered."""
+"""The engines of a cluster, and what each told about itself when it registered."""
 
 import json
 from collections import Counter
@@ -7,20 +7,20 @@ from itertools import islice
 from typing import NamedTuple, Optional
 
 ROWS_MAX = 100  # of a table in a notebook
-HOSTS_MAX = 8  # that are named; of more it is said how many they are
+HOSTS_MAX = 8  # that are named; if there are more, only their number is shown
 _names = {"python": "language_version", "set": "engine_set", "version": "implementation_version"}
 
 
 class Engine(NamedTuple):
-    """One engine. What it did not say, as ipyparallel's engines say nothing, is None."""
+    """One engine. What it did not tell is None; ipyparallel's engines tell nothing."""
 
     id: int
     uuid: str
     host: Optional[str] = None
     pid: Optional[int] = None
-    rank: Optional[int] = None  # in MPI_COMM_WORLD, where it has MPI
+    rank: Optional[int] = None  # in MPI_COMM_WORLD, if it has MPI
     python: Optional[str] = None  # its Python's version
-    executable: Optional[str] = None  # and where that is: sys.executable
+    executable: Optional[str] = None  # and its path: sys.executable
     set: Optional[str] = None  # the set of engines that ipcluster started it in
     job: Optional[str] = None  # the batch job that it is in: "Slurm job 88"
     version: Optional[str] = None  # ipcluster's
@@ -32,7 +32,7 @@ def _engine(number, uuid, text):
 
 
 class Engines(dict):
-    """The engines that were registered when this was made, a dict by id. It is shown as how many there are on which host, and their Python.
+    """The engines that were registered when this was made, a dict by id. Shown, it is the number of engines on each host, and their Python.
 
     Args:
         connection: of the client, which makes it.
@@ -44,10 +44,10 @@ class Engines(dict):
         )
 
     def summary(self, ids=None):
-        """What is shown of engines: "8 engines: 4 on node1, 4 on node2; Python 3.11.2".
+        """What is shown about engines: "8 engines: 4 on node1, 4 on node2; Python 3.11.2".
 
         Args:
-            ids (list): of which; by default all.
+            ids (list): of which engines; by default all.
         Returns:
             str: the text.
         Example:

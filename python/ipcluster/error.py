@@ -1,4 +1,4 @@
-"""What can go wrong, here and on the engines, under the names that ipyparallel gave it."""
+"""Errors, here and on the engines, under the names that ipyparallel gave them."""
 
 import builtins
 from concurrent.futures import CancelledError
@@ -15,8 +15,7 @@ def _restore(cls, args):
 
 
 class ClusterError(Exception):
-    """The base of all errors of this package. Whatever arguments a class is made with, it can be pickled and copied: its attributes
-    are."""
+    """The base of all errors of this package. All can be pickled and copied with their attributes, whatever their constructor takes."""
 
     def __reduce__(self):
         return _restore, (type(self), self.args), self.__dict__
@@ -30,7 +29,7 @@ class KernelError(ClusterError):
 
 
 class NoEnginesRegistered(KernelError):
-    """There is no engine that could do what is asked."""
+    """There is no engine that can do what is asked."""
 
     def __str__(self):
         return (
@@ -39,7 +38,7 @@ class NoEnginesRegistered(KernelError):
 
 
 class TaskAborted(KernelError, CancelledError):
-    """The task was aborted, or cancelled, before it ran; `args[0]` is its msg_id, and `args[1]`, where that was not asked for, says why."""
+    """The task was aborted, or cancelled, before it ran; `args[0]` is its msg_id. If nobody asked for it, `args[1]` says why."""
 
     def __str__(self):
         return ": ".join(map(str, self.args))
@@ -57,11 +56,11 @@ TaskRejectError = UnmetDependency  # an older name of ipyparallel's
 
 
 class ImpossibleDependency(UnmetDependency):
-    """What a task depends on has ended otherwise, or will never end: it can never run."""
+    """A task can never run: a task that it depends on has ended in another way, or will never end."""
 
 
 class DependencyTimeout(ImpossibleDependency):
-    """A task has waited too long for those that it depends on."""
+    """A task has waited too long for the tasks that it depends on."""
 
 
 class InvalidDependency(ImpossibleDependency):
@@ -69,7 +68,7 @@ class InvalidDependency(ImpossibleDependency):
 
 
 class VersionError(ClusterError):
-    """A function was compiled by another version of Python than that which was to run it."""
+    """A function was compiled by another version of Python than the one that should run it."""
 
 
 class RemoteError(KernelError):
@@ -97,7 +96,7 @@ class RemoteError(KernelError):
 
     @property
     def engine_id(self):
-        """The id of the engine; None where it is not known.
+        """The id of the engine; None if it is not known.
 
         Example:
             >>> c[1].apply_async(divmod, 1, 0).exception().engine_id
@@ -110,14 +109,14 @@ class RemoteError(KernelError):
         return f"<Remote[{engine}]:{self.ename}({self.evalue})>"
 
     def __str__(self):
-        """What a plain interpreter shows behind our own traceback: the engine, the error and the remote traceback."""
+        """What a plain interpreter shows after the local traceback: the engine, the error and the remote traceback."""
         engine = self.engine_info.get("engine_id")
         where = "" if engine is None else f"[engine {engine}] "
         traceback = f"\n{self.traceback}" if self.traceback and self.traceback != self.evalue else ""
         return f"{where}{self.ename}: {self.evalue}{traceback}"
 
     def render_traceback(self):
-        """The remote traceback, headed by the engine's number.
+        """The remote traceback, with the engine's number above it.
 
         Returns:
             list: lines.
@@ -131,14 +130,14 @@ class RemoteError(KernelError):
         return head + text.splitlines()
 
     def _render_traceback_(self):
-        """IPython shows this in place of the local traceback."""
+        """IPython shows this instead of the local traceback."""
         return self.render_traceback()
 
     def print_traceback(self, excid=None):
         """Prints the remote traceback.
 
         Args:
-            excid (int): of a CompositeError, which; here it has no effect.
+            excid (int): for a CompositeError, which error; here it has no effect.
         Example:
             >>> c[0].apply_async(divmod, 1, 0).exception().print_traceback()  # doctest: +ELLIPSIS
             [engine 0]
@@ -148,7 +147,7 @@ class RemoteError(KernelError):
 
 
 class AlreadyDisplayedError(RemoteError):
-    """A remote error whose traceback was shown with the output: only its name is shown again.
+    """A remote error whose traceback was shown with the output already: now only its name is shown.
 
     Args:
         original (RemoteError): the error.
@@ -159,7 +158,7 @@ class AlreadyDisplayedError(RemoteError):
         self.original_error = original
 
     def render_traceback(self):
-        """The error's name in place of its traceback.
+        """The error's name instead of its traceback.
 
         Returns:
             list: one line.
@@ -177,10 +176,10 @@ class AlreadyDisplayedError(RemoteError):
 
 
 class EngineError(RemoteError):
-    """The engine died, or is not there; the task did not finish. The text says how the engine ended, where that is known."""
+    """The engine died, or is not there; the task did not finish. If it is known how the engine ended, the text says it."""
 
     def render_traceback(self):
-        """The error's sentence, as there is no traceback.
+        """The error's sentence, because there is no traceback.
 
         Returns:
             list: lines.
@@ -194,7 +193,7 @@ class EngineError(RemoteError):
 class CompositeError(RemoteError):
     """Errors of several engines.
 
-    `elist` has (ename, evalue, traceback, engine_info) of each; `tb_limit` of them are shown.
+    `elist` has (ename, evalue, traceback, engine_info) for each error; the first `tb_limit` are shown.
 
     Args:
         message (str): what was called.
@@ -245,7 +244,7 @@ class CompositeError(RemoteError):
         return [f"{self._head(engine_info)}: "] + text.splitlines()
 
     def render_traceback(self, excid=None):
-        """The tracebacks, each headed by its engine's number.
+        """The tracebacks, each with its engine's number above it.
 
         Args:
             excid (int): the index of one; by default the first `tb_limit`.
@@ -298,7 +297,7 @@ class CompositeError(RemoteError):
 
 
 def collect(results, method):
-    """Returns `results`, or raises CompositeError with the remote errors that are among them."""
+    """Returns `results`, or raises CompositeError with the remote errors in them."""
     failures = [result for result in results if isinstance(result, (RemoteError, TaskAborted))]
     if failures:
         raise combined(failures, method)
@@ -306,7 +305,7 @@ def collect(results, method):
 
 
 def combined(failures, method):
-    """One exception of several: CompositeError with the remote errors, or the first where none is one."""
+    """One exception for several: CompositeError with the remote errors, or the first if none is a remote error."""
     remote = [error for error in failures if isinstance(error, RemoteError)]
     if not remote:
         return failures[0]
@@ -319,7 +318,7 @@ def combined(failures, method):
     return CompositeError(f"one or more exceptions from call to method: {method}", elist)
 
 
-# What the client library itself, or a scheduler, makes of requests that no engine answers.
+# The errors that the client library itself, or a scheduler, gives for requests that no engine answers.
 OF_THE_CLIENT = {"ConnectionError": ConnectError, "ClusterError": ClusterError}
 
 _BY_NAME = {"EngineError": EngineError}

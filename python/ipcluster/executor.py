@@ -27,7 +27,7 @@ class ViewExecutor(concurrent.futures.Executor):
             args: its positional arguments.
             kwargs: its keyword arguments.
         Returns:
-            AsyncResult: which is a Future.
+            AsyncResult: it is a Future, too.
         Example:
             >>> balanced.executor.submit(pow, 2, 3).result()
             8
@@ -41,7 +41,7 @@ class ViewExecutor(concurrent.futures.Executor):
             fn (callable): the function.
             iterables: its arguments.
             timeout (float): accepted with a warning, and without effect.
-            chunksize (int): members a task.
+            chunksize (int): members in a task.
             options: further arguments of `imap()`.
         Returns:
             An iterator.
@@ -73,9 +73,9 @@ def register_joblib_backend(name="ipyparallel", make_default=False, view=None):
 
     Args:
         name (str): the backend's name.
-        make_default (bool): whether joblib takes it where no other is named.
-        view (LoadBalancedView): where jobs run. By default that of a new client of the default profile's cluster, which is started where none
-            runs, and ends with the backend.
+        make_default (bool): whether joblib uses it when no other backend is named.
+        view (LoadBalancedView): where jobs run. By default the view of a new client of the default profile's cluster. If none runs, a cluster is
+            started, which ends with the backend.
     Raises:
         ImportError: joblib is missing.
     Example:

@@ -4,7 +4,7 @@ KEPT = 100_000
 
 
 class History(list):
-    """The newest last. Of the oldest some are forgotten at a time, so that remembering costs the same however long a program runs."""
+    """The newest is the last. The oldest are forgotten, many at a time, so that the cost stays the same however long a program runs."""
 
     def note(self, msg_ids):
         self += msg_ids

@@ -9,12 +9,12 @@ from ipcluster import there
 from ipcluster.canning import PrePickled
 from ipcluster.maps import checked_chunksize
 
-AHEAD = 10  # tasks an engine that are out or not taken, where nothing else is said
+AHEAD = 10  # tasks for each engine that are out or not taken, by default
 
 
 class _Feeder(threading.Thread):
-    """Reads the sequences and sends tasks, at most `bound` (0: any number) that were not taken. A thread of its own, as neither those who
-    take results nor the client's callbacks are to wait for a slow source."""
+    """Reads the sequences and sends tasks, at most `bound` (0: any number) that were not taken. It is a thread of its own: neither callers that
+    take results nor the client's callbacks should wait for a slow source."""
 
     def __init__(self, submit, tasks, bound, ordered):
         super().__init__(name="ipcluster-imap", daemon=True)
@@ -23,12 +23,12 @@ class _Feeder(threading.Thread):
         self.bound = bound
         self.ordered = ordered
         self.sending = threading.RLock()  # while a task is sent
-        self.changed = threading.Condition()  # for what follows; nothing else is waited for under it
+        self.changed = threading.Condition()  # for the members below; a thread that has it waits for nothing else
         self.next = deque()  # results to be taken: in the order of submission, or of completion
-        self.running = 0  # unordered ones that have not completed
+        self.running = 0  # unordered results that have not completed
         self.not_taken = 0
         self.ended = False
-        self.error = None  # that of a sequence, or of the connection
+        self.error = None  # the error of a sequence, or of the connection
 
     def run(self):
         try:
@@ -37,7 +37,7 @@ class _Feeder(threading.Thread):
                 if task is None:
                     break
                 self._send(task)
-        except BaseException as error:  # whoever takes results gets it
+        except BaseException as error:  # the caller that takes results gets it
             self.error = error
         self.end()
 
@@ -98,8 +98,8 @@ class _Feeder(threading.Thread):
 
 
 class Imap:
-    """The iterator that imap() returns. Its end, by close() or as nobody has it any more, ends the reading of the sequences; tasks that are
-    out are left to end."""
+    """The iterator that imap() returns. When it ends, by close() or because nobody uses it any more, the sequences are read no further. Tasks
+    that are out run to their end."""
 
     def __init__(self, feeder, in_chunks, return_exceptions):
         self._feeder = feeder
@@ -138,7 +138,7 @@ class Imap:
         ):  # it is not in a forked child, where others' locks may be held for ever
             feeder.end()
 
-    __del__ = _end  # which waits for nothing that is being sent: whichever thread comes by may hold any lock
+    __del__ = _end  # it does not wait for a task that is being sent: the thread that calls it may hold any lock
 
 
 def _bound(max_outstanding, view):
@@ -154,17 +154,17 @@ def _bound(max_outstanding, view):
 
 
 def _chunksize_for(view, sequences):
-    """One member a task where the scheduler shares them out; otherwise an engine's share in as many tasks as may be out, if it is known."""
+    """One member in a task if the scheduler chooses engines. Otherwise an engine's share, if it is known, in as many tasks as may be out."""
     if view.balanced:
         return 1
     return max(-(-min(operator.length_hint(seq, 0) for seq in sequences) // (AHEAD * len(view))), 1)
 
 
 def imap(view, submitter, f, sequences, ordered, max_outstanding, chunksize, return_exceptions):
-    """View.imap(), for a view that nobody changes; submitter() gives what sends its tasks."""
+    """View.imap(), for a view that nobody changes; submitter() returns the function that sends its tasks."""
     if not sequences:
         raise TypeError("imap needs a sequence")
-    submit = submitter()  # raises where there are no engines
+    submit = submitter()  # raises if there are no engines
     chunksize = _chunksize_for(view, sequences) if chunksize is None else checked_chunksize(chunksize)
     prepared = PrePickled(f)
     members = zip(*sequences)

@@ -1,6 +1,6 @@
-"""Import statements of a `with` block, as whoever executes them elsewhere too is told of them.
+"""Import statements of a `with` block: a function is told of each, so that they can also be executed elsewhere.
 
-Thread: any; a block hears of its own statements only.
+Thread: any; a block is told of its own statements only.
 """
 
 import builtins
@@ -12,11 +12,11 @@ from itertools import islice
 
 _lock = threading.Lock()
 _blocks = []  # (the frame that the block is in, the function that is told)
-_replaced = None  # what __import__ was before the blocks that there are
+_replaced = None  # what __import__ was before the present blocks
 
 
 def _names_bound(frame, names):
-    """The names that the import statement at which `frame` is gives to what it imports: `names`, or others by "as"."""
+    """The names that the import statement at which `frame` stands binds: `names`, or others after "as"."""
     instructions = (each for each in dis.get_instructions(frame.f_code) if each.offset >= frame.f_lasti)
     if next(instructions).opname != "IMPORT_NAME":  # a call of __import__()
         return names
@@ -29,7 +29,7 @@ def _names_bound(frame, names):
 
 
 def _clauses(frame, names):
-    """What stands behind "import"."""
+    """The words after "import"."""
     if names == ["*"]:
         return "*"
     bound = _names_bound(frame, names)
@@ -56,8 +56,8 @@ def _telling(import_before):
 
 @contextmanager
 def told(frame, tell):
-    """In its context `tell(clauses, module)` is called after each import statement of this frame: "from module import clauses", or with
-    None "import clauses"."""
+    """Context manager: inside, `tell(clauses, module)` is called after each import statement of this frame: "from module import clauses", or,
+    with None, "import clauses"."""
     global _replaced
     block = frame, tell
     with _lock:

@@ -20,7 +20,7 @@ class Backend(AutoBatchingMixin, ParallelBackendBase):
         except FileNotFoundError:
             cluster = self._cluster = Cluster()
             cluster.start_cluster_sync()
-        client = cluster.connect_client_sync(keep_tasks=False)  # nobody else can want what it has waiting
+        client = cluster.connect_client_sync(keep_tasks=False)  # nobody else can need the tasks that it has waiting
         client.wait_for_engines(cluster.n or 1, timeout=60)
         # joblib sends closures that pickle does not know.
         client[:].use_cloudpickle()

@@ -215,7 +215,7 @@ class ParallelMagics(Magics):
     @magic_arguments.magic_arguments()
     @_output_arguments
     def pxresult(self, line=""):
-        """Shows what the last %px gave, once it has finished."""
+        """Shows the result of the last %px when it has finished."""
         args = magic_arguments.parse_argstring(self.pxresult, line)
         if self.last_result is None:
             raise UsageError("%pxresult shows what the last %px gave, and there was none")
@@ -249,7 +249,7 @@ class ParallelMagics(Magics):
             return self._execute(file.read() + "\n")
 
     def autopx(self, line=""):
-        """Switches: what is typed from now on runs on the engines; %autopx again ends it."""
+        """Switches: from now on what is typed runs on the engines; %autopx again ends it."""
         if self._saved_run_nodes is None:
             self._need_view()
             self._saved_run_cell = self.shell.run_cell
@@ -272,7 +272,7 @@ class ParallelMagics(Magics):
         return self._saved_run_cell(raw_cell, *args, **kwargs)
 
     async def _run_nodes(self, *args, **kwargs):
-        """In place of IPython's: returns whether there was an error."""
+        """Replaces IPython's: returns whether there was an error."""
         if re.match(r"\s*%?autopx" + re.escape(self.suffix) + r"\s*$", self._cell):
             self._end_autopx()
             return False
@@ -292,7 +292,7 @@ def _find(shell, suffix=""):
 
 
 def register(shell, suffix=""):
-    """The magics of this suffix, which are made where there are none; another package's px gives way."""
+    """The magics of this suffix. They are made if there are none, and replace another package's px."""
     magics = _find(shell, suffix)
     if magics is None:
         magics = ParallelMagics(shell, suffix=suffix)
@@ -309,7 +309,7 @@ def activate(view, suffix=""):
 
 
 def activate_default(shell, client):
-    """Makes a first client's engines those of the magics, unless a view is active already."""
+    """Makes the magics use a first client's engines, unless a view is active already."""
     if "px" in shell.magics_manager.magics["line"]:
         magics = _find(shell)
         if magics is None or (magics.view is not None and not magics.view.client.closed):

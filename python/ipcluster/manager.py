@@ -7,7 +7,7 @@ from ipcluster.cluster import Cluster, ipython_dir, run_program
 
 
 def _name(profile_dir):
-    """A profile's name where it is one of IPython's folder, and otherwise the folder."""
+    """A profile's name if it is in IPython's folder; otherwise its folder."""
     prefix = str(ipython_dir() / "profile_")
     return profile_dir[len(prefix) :] if profile_dir.startswith(prefix) else profile_dir
 
@@ -30,7 +30,7 @@ class ClusterManager:
             profile_dirs (list): folders of profiles.
             profile_dir (str): one.
             profiles (list): names of profiles.
-            profile (str): one. Where nothing is named, all in IPython's folder are listed.
+            profile (str): one. If nothing is named, all in IPython's folder are listed.
         Returns:
             list: of dicts.
         Example:
@@ -43,10 +43,10 @@ class ClusterManager:
         return [entry for some in words for entry in json.loads(run_program("list", "--json", *some))]
 
     def load_clusters(self, *, init_default_clusters=False, **profiles):
-        """Brings `clusters` up to date. Those that have ended go, those that were never started stay.
+        """Brings `clusters` up to date. Clusters that have ended are removed; those that were never started stay.
 
         Args:
-            init_default_clusters (bool): True adds a cluster of the default profile that can be started, where it has none.
+            init_default_clusters (bool): True adds a cluster of the default profile that can be started, if the profile has none.
             profiles: as for `list_clusters()`.
         Returns:
             dict: `clusters`.
@@ -106,7 +106,7 @@ class ClusterManager:
         return self.clusters[key]
 
     def remove_cluster(self, key):
-        """Forgets a cluster, which runs on where it runs.
+        """Forgets a cluster. If it runs, it runs on.
 
         Args:
             key (str): "PROFILE:CLUSTER-ID".

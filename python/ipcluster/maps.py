@@ -1,18 +1,18 @@
-"""How sequences are dealt out to engines, and what comes back is put together again."""
+"""How sequences are dealt out to engines, and how results are put together again."""
 
 import operator
 import sys
 from array import array
 from itertools import accumulate, chain, islice
 
-# Of these a slice has the members that iterating gives, which is known of few: there are tables whose slices are rows and which are
-# iterated over by column, and classes whose members are numbered and cannot be sliced.
+# For these types a slice has the members that iterating gives. That is known for few: there are tables whose slices are
+# rows but which are iterated over by column, and classes whose members are numbered but which cannot be sliced.
 _SEQUENCES = frozenset({list, tuple, range, str, bytes, bytearray, array})
 _LISTS = (list, tuple, range)
 
 
 def _is_array(obj):
-    """Whether it is an array of numpy's, with a first axis."""
+    """Whether it is a numpy array with a first axis."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(obj, numpy.ndarray) and obj.ndim > 0
 
@@ -45,18 +45,17 @@ def length_of(seq):
 
 
 def cut(seq, where):
-    """The member at a position, or those in a slice of positions. Tables' own indices are labels."""
+    """The member at a position, or the members in a slice of positions. (A table's own indices are labels.)"""
     return seq.iloc[where] if hasattr(seq, "iloc") else seq[where]
 
 
 def whole(seq, limit=None):
-    """What can be cut: `seq` itself, as rows where it is a table, or else a list of what iterating over it gives, of at most `limit`
-    members."""
+    """A sequence that can be cut: `seq` itself (a table by rows), or else a list of the members that iterating over it gives, at most `limit`."""
     return seq if _can_be_cut(seq) else list(islice(seq, limit))
 
 
 def equally_long(sequences):
-    """The sequences as such that can be cut, and their length; ValueError where they have several."""
+    """The sequences in a form that can be cut, and their length; ValueError if their lengths differ."""
     shortest = min((length_of(seq) for seq in sequences if _can_be_cut(seq)), default=None)
     sequences = [whole(seq, None if shortest is None else shortest + 1) for seq in sequences]
     lengths = {length_of(seq) for seq in sequences}
@@ -92,7 +91,7 @@ def checked_chunksize(chunksize):
 
 
 def members(part):
-    """What a part adds to a list of all members: itself, where it is no sequence."""
+    """What a part adds to a list of all members: itself if it is not a sequence."""
     return part if isinstance(part, _LISTS) or _is_array(part) or (_is_table(part) and part.ndim == 1) else [part]
 
 
@@ -108,7 +107,7 @@ class Map:
         return slice(low, low + size + (index < longer))
 
     def join(self, parts):
-        """The parts as one: an array, a table or a list; a list of the parts where these are something else, or of several kinds."""
+        """The parts as one: an array, a table or a list; a list of the parts if they are something else, or of several kinds."""
         if not parts:
             return []
         if all(map(_is_array, parts)):
@@ -137,7 +136,7 @@ class RoundRobinMap(Map):
         lengths = [length_of(part) for part in parts]
         starts = accumulate(lengths, initial=0)
         numbered = [range(start, start + length) for start, length in zip(starts, lengths)]
-        # One of each part in turn, as long as it has some.
+        # One member of each part in turn, as long as the part has some.
         order = [numbers[turn] for turn in range(max(lengths)) for numbers in numbered if turn < len(numbers)]
         return [joined[number] for number in order] if isinstance(joined, list) else cut(joined, order)
 

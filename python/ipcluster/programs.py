@@ -1,4 +1,4 @@
-"""The programs that belong to this package, whatever else has their names on $PATH, and `python -m` of them."""
+"""The programs that belong to this package, also if $PATH has others with their names, and `python -m` for them."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ _IN_A_BUILD_TREE = {"ipcluster": "core/cluster", "ipcontroller": "core/controlle
 
 
 def _is_ours(path, name):
-    """Whether it is this project's program: ipyparallel's have the same names."""
+    """Whether it is this project's program: ipyparallel's programs have the same names."""
     try:
         said = subprocess.run(
             [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60
@@ -23,8 +23,8 @@ def _is_ours(path, name):
 
 
 def path_of(name):
-    """The path of one of the three: of the build tree or installation that this package is of, and only where that is not
-    there, of another installation that $PATH has. Raises FileNotFoundError where there is none."""
+    """The path of one of the three programs, in this package's own build tree or installation. If it is not there: in another installation on
+    $PATH. Raises FileNotFoundError if there is none."""
     here = Path(built.__file__).resolve().parent
     tree = here.parents[1]
     folder = tree / _IN_A_BUILD_TREE[name] if (tree / "config.status").exists() else here / built.PROGRAMS
@@ -40,16 +40,16 @@ def path_of(name):
 
 
 def environment():
-    """The environment for them: engines that they start run in this Python, where it is and no other is named."""
+    """The environment for the programs: engines that they start run in this Python, if no other is named and the engine's host has it."""
     return {**os.environ, "IPCLUSTER_PYTHON": sys.executable} if sys.executable else dict(os.environ)
 
 
 def become(name, *words):
-    """Runs the program in the place of this one, with these arguments and its own."""
+    """Replaces this program by another, with these arguments and its own."""
     path = path_of(name)
     os.execve(path, [path, *words, *sys.argv[1:]], environment())
 
 
 def ipengine():
-    """The program of that name of a wheel: an engine in this Python, where no other is named."""
+    """A wheel's program ipengine: an engine in this Python, if no other is named."""
     become("ipengine")

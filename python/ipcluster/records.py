@@ -1,4 +1,4 @@
-"""What is kept of requests, in the client and in the hub: which are answered, how they are sent once more, and how they are forgotten."""
+"""What the client and the hub keep of requests: which are answered, how they are sent again, and how they are forgotten."""
 
 from ipcluster import error as errors
 from ipcluster.asyncresult import AsyncHubResult, AsyncResult
@@ -6,11 +6,11 @@ from ipcluster.reply import ByRequest, error_or_value, metadata_of, read_date, v
 
 
 class Records:
-    """The part of a Client that is concerned with them."""
+    """The part of a Client for records of requests."""
 
     @property
     def results(self):
-        """The results that have come and were not fetched, a mapping by msg_id; errors are exceptions in it.
+        """The results that have come and were not fetched, a mapping by msg_id; an error is an exception in it.
 
         Example:
             >>> result = c[0].apply_async(abs, -1)
@@ -53,15 +53,15 @@ class Records:
         return {msg_id for msg_id, future in list(self.requests.futures.items()) if not future.ready()}
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=True):
-        """The AsyncResult of earlier requests. What is not here any more, or is another client's, is fetched from the hub, where the controller
-        keeps records (`ipcontroller --dictdb`).
+        """An AsyncResult for earlier requests. Results that are no longer here, or are another client's, are fetched from the hub, if the
+        controller keeps records (`ipcontroller --dictdb`).
 
         Args:
             indices_or_msg_ids (int, str, AsyncResult or a list of them): indices of the history, or msg_ids; by default the newest request.
             block (bool): whether to wait for it; by default as the client's `block` says.
-            owner (bool): False has the client remember the results after they were got.
+            owner (bool): False makes the client remember the results after they were fetched.
         Returns:
-            AsyncResult: an AsyncHubResult where it comes from the hub.
+            AsyncResult: an AsyncHubResult if it comes from the hub.
         Example:
             >>> result = c[0].apply_async(abs, -1)
             >>> c.get_result(result.msg_ids[0]).get()
@@ -89,7 +89,7 @@ class Records:
         return result
 
     def resubmit(self, indices_or_msg_ids=None, metadata=None, block=None):
-        """Has the hub send load-balanced tasks once more, without their dependencies, to any engine. The controller must keep records.
+        """Makes the hub send load-balanced tasks again, without their dependencies, to any engine. The controller must keep records.
 
         Args:
             indices_or_msg_ids (int, str, AsyncResult or a list of them): as for `get_result()`.
@@ -112,7 +112,7 @@ class Records:
         """Which requests have been answered.
 
         Args:
-            msg_ids (AsyncResult, str, int or a list of them): as for `wait()`, also of other clients.
+            msg_ids (AsyncResult, str, int or a list of them): as for `wait()`; also requests of other clients.
             status_only (bool): False gives the results, too.
         Returns:
             dict: "pending" and "completed", lists of msg_ids; with status_only=False also the results, by msg_id.
@@ -141,7 +141,7 @@ class Records:
         return status
 
     def _to_purge(self, jobs, targets):
-        """What a user names, as msg_ids or "all", and ids of engines."""
+        """What a user names, as msg_ids or "all", and as ids of engines."""
         ids = jobs if jobs == "all" else self._msg_ids(jobs)
         named = isinstance(targets, int) or bool(targets)
         if not named and not ids:
@@ -149,7 +149,7 @@ class Records:
         return ids, self.requests.targets_of(targets) if named else []
 
     def purge_hub_results(self, jobs=(), targets=()):
-        """Makes the hub forget records.
+        """Makes the hub forget records of requests.
 
         Args:
             jobs (AsyncResult, str, int, a list of them or "all"): as for `wait()`; "all" forgets everything.
@@ -163,7 +163,7 @@ class Records:
         self.requests.ask_hub("purge_request", {"msg_ids": ids, "engine_ids": engine_ids})
 
     def purge_local_results(self, jobs=(), targets=()):
-        """Forgets, here, results that nobody has fetched.
+        """Forgets results here that nobody has fetched.
 
         Args:
             jobs (AsyncResult, str, int, a list of them or "all"): as for `wait()`.
@@ -229,10 +229,10 @@ class Records:
         """The hub's records of requests.
 
         Args:
-            query (dict): which, in MongoDB's manner: {"completed": {"$ne": None}} are those that were completed.
-            keys (str or list): which members of the records, beside `msg_id`; by default all but the buffers.
+            query (dict): which records, in MongoDB's form: {"completed": {"$ne": None}} are those that were completed.
+            keys (str or list): which members of the records, besides `msg_id`; by default all but the buffers.
         Returns:
-            list: dicts, one a record.
+            list: dicts, one for each record.
         Example:
             >>> result = c[0].apply_async(abs, -1)
             >>> c.wait(result)

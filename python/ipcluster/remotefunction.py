@@ -1,4 +1,4 @@
-"""Functions that run elsewhere when they are called: RemoteFunction, and ParallelFunction, which deals out its arguments."""
+"""Functions that run on engines when they are called: RemoteFunction, and ParallelFunction, which deals out its arguments."""
 
 from ipcluster import there
 from ipcluster.asyncresult import AsyncMapResult
@@ -30,7 +30,7 @@ def remote(view, block=None, **flags):
 
 
 def parallel(view, dist="b", block=None, ordered=True, **flags):
-    """Decorator: the function is called with parts of its arguments, one part an engine or a task.
+    """Decorator: the function is called with parts of its arguments, one part for each engine or task.
 
     Args:
         view (DirectView or LoadBalancedView): where.
@@ -82,17 +82,17 @@ class RemoteFunction:
 
 
 class ParallelFunction(RemoteFunction):
-    """A function that is called with parts of sequences, one part an engine or a task; by `map()`, with their members. A part of a table is
-    rows of it. `parallel()` makes it.
+    """A function that is called with parts of sequences, one part for each engine or task; by `map()`, with their members. A part of a table is
+    some of its rows. `parallel()` makes it.
 
     Args:
         view (DirectView or LoadBalancedView): where.
         f (callable): the function.
         dist (str): "b" in blocks, "r" one by one in turn.
         block (bool): whether calls return results.
-        chunksize (int): members a task, on a load-balanced view.
+        chunksize (int): members in a task, on a load-balanced view.
         ordered (bool): False gives results as they come.
-        return_exceptions (bool): True gives exceptions in place of raising them.
+        return_exceptions (bool): True gives exceptions instead of raising them.
         flags: flags of the view for its calls.
     Example:
         >>> ipcluster.ParallelFunction(view, sorted, block=True)([4, 3, 2, 1, 8, 7, 6, 5])
@@ -117,7 +117,7 @@ class ParallelFunction(RemoteFunction):
         Args:
             sequences: iterables; the shortest ends it.
         Returns:
-            list: where it blocks; otherwise an AsyncMapResult.
+            list: if it blocks; otherwise an AsyncMapResult.
         Raises:
             TypeError: no sequence is given.
         Example:
@@ -126,12 +126,12 @@ class ParallelFunction(RemoteFunction):
         """
         if not sequences:
             raise TypeError("map needs a sequence")
-        # The function travels as the first argument of one that maps.
+        # The function travels as the first argument of a function that maps.
         return self._run(*zipped(sequences), serialize(there.map_members), serialize(self.func))
 
     def _run(self, sequences, length, function, first):
-        """Sends out the parts. `function`: the buffers of what is called; `first`: those of its first argument, which all parts
-        have in common, or none."""
+        """Sends out the parts. `function`: the buffers of the function that is called; `first`: the buffers of its first argument, which is the
+        same for all parts, or none."""
         view = self._view()
         if view.balanced:
             targets, engines = None, [-1] * -(-length // self.chunksize)
@@ -150,7 +150,7 @@ class ParallelFunction(RemoteFunction):
         return result.get() if view.block else result
 
     def _buffers(self, sequences, index, count, length, function, first):
-        """A request's buffers; the function's were serialised once for all."""
+        """A request's buffers; the function was serialised once for all requests."""
         arguments = list(first)
         part = self.mapping.part(index, count, length)
         for seq in sequences:

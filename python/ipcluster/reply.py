@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from ipcluster import _client, error as errors
 from ipcluster.canning import deserialize
 
-OUTPUT_WAIT = 10  # seconds that asking for a finished request's output waits for the rest of it
+OUTPUT_WAIT = 10  # seconds that a caller waits for the rest of a finished request's output
 
 
 def read_date(value):
@@ -23,14 +23,14 @@ def read_date(value):
 
 
 def text_of_date(value):
-    """For JSON: a datetime, of this machine's time zone where it has none."""
+    """For JSON: a datetime, in this machine's time zone if it has none."""
     if hasattr(value, "astimezone"):
         return (value if value.tzinfo else value.astimezone()).isoformat()
     raise TypeError(f"{value!r} cannot be sent to the hub")
 
 
 class Metadata(dict):
-    """What is known of one request; members are also attributes."""
+    """What is known about one request; members are also attributes."""
 
     def __getattr__(self, name):
         try:
@@ -40,7 +40,7 @@ class Metadata(dict):
 
 
 class ByRequest(Mapping):
-    """What is known of requests, by msg_id."""
+    """What is known about requests, by msg_id."""
 
     def __init__(self, futures, look, wanted):
         self._futures = {msg_id: future for msg_id, future in list(futures.items()) if wanted(future)}
@@ -63,7 +63,7 @@ METADATA_KEYS = (
 
 
 def as_shown(text):
-    """What a terminal shows of a text: a carriage return begins the line again."""
+    """The text as a terminal shows it: a carriage return begins the line again."""
     if "\r" not in text:
         return text
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
@@ -86,7 +86,7 @@ def _add_output(metadata, streams, msg_type, content, buffers):
 
 
 def metadata_of(future):
-    """The metadata of one request, as far as they are known."""
+    """The metadata of one request, as far as it is known."""
     metadata = Metadata(dict.fromkeys(METADATA_KEYS))
     metadata.update(
         msg_id=future.msg_id,
@@ -115,7 +115,7 @@ def metadata_of(future):
 
 
 def wait_for_output(futures, timeout):
-    """Waits for the output of these requests; returns whether all of it has come. What is missing is waited for no more than a while."""
+    """Waits for the output of these requests; returns whether all of it has come. It waits for missing output only for a while."""
     deadline = None if timeout is None or timeout < 0 else time.monotonic() + timeout
     for future in futures:
         seen = 0
@@ -137,7 +137,7 @@ _REPRS = {"_repr_html_": "text/html", "_repr_svg_": "image/svg+xml", "_repr_png_
 
 
 class ExecuteReply:
-    """What executing code on one engine gave."""
+    """The result of code that was executed on one engine."""
 
     def __init__(self, future):
         self._future = future
@@ -154,7 +154,7 @@ class ExecuteReply:
         return self.metadata["execute_result"]
 
     def __getattr__(self, name):
-        """The metadata's members; and _repr_html_() and its like, where the result has such a form."""
+        """The metadata's members; and _repr_html_() and the like, if the result has such a form."""
         if name in _REPRS:
             return lambda: self._shown_as(_REPRS[name])
         if name.startswith("_"):
@@ -171,7 +171,7 @@ class ExecuteReply:
         return hash(self._future.msg_id)
 
     def _shown_as(self, kind):
-        """The data of this kind, with its metadata where it has some."""
+        """The data of this kind, with its metadata if it has some."""
         data = self._data().get(kind)
         metadata = (self.execute_result or {}).get("metadata", {}).get(kind)
         return data if metadata is None else (data, metadata)
@@ -206,7 +206,7 @@ class ExecuteReply:
 
 
 class Failure:
-    """What a request has in place of a value: the exception that it ended with, there or when its result was read here."""
+    """What a request has instead of a value: the exception that it ended with, there or when its result was read here."""
 
     __slots__ = ("error",)
 
@@ -215,12 +215,12 @@ class Failure:
 
 
 def value_of(future, fname):
-    """One future's value, or a Failure: whatever goes wrong with a result is its request's exception."""
+    """One future's value, or a Failure: anything that goes wrong with a result is its request's exception."""
     try:
         return _read(future, fname)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise  # Ctrl-C, which interrupts whoever waits, and is nobody's result
+            raise  # Ctrl-C: it interrupts the caller that waits, and is not a result
         return Failure(error)
 
 
@@ -241,7 +241,7 @@ def _read(future, fname):
         why = json.loads(future.content).get("evalue")
         return Failure(errors.TaskAborted(future.msg_id, *([why] if why else [])))
     content = json.loads(future.content)
-    # No engine has run it: the client library says what happened, or whoever refused it on its way.
+    # No engine has run it: the client library says what happened, or the scheduler or hub that refused it.
     if content["ename"] in errors.OF_THE_CLIENT and (
         future.msg_type == "error" or not json.loads(future.metadata).get("engine")
     ):

@@ -1,4 +1,4 @@
-"""The requests of a client: how they are sent, to engines that are there, and which of them are remembered."""
+"""The requests of a client: how they are sent to engines, and which of them are remembered."""
 
 import json
 import threading
@@ -9,16 +9,16 @@ from ipcluster.dispatcher import Dispatcher, once_answered
 from ipcluster.error import EngineError, NoEnginesRegistered, RemoteError
 from ipcluster.reply import Failure, text_of_date, value_of
 
-ENTRIES_MIN = 256  # answered requests that are remembered before the first look for them
-UNFETCHED_MAX = 4096  # answered requests that are remembered until somebody asks for their results
+ENTRIES_MIN = 256  # how many answered requests are remembered before the first look for them
+UNFETCHED_MAX = 4096  # how many answered requests are remembered until somebody asks for their results
 
 
 class Requests:
     """What views and results use of their client.
 
     Args:
-        connection: the client library's.
-        history (History): of the client.
+        connection: the client library's connection.
+        history (History): the client's.
     """
 
     def __init__(self, connection, history):
@@ -37,7 +37,7 @@ class Requests:
         return [engine_id for engine_id, _ in self._connection.engines()]
 
     def targets_of(self, targets):
-        """Turns a request's targets into a list of ids, all of which are registered: EngineError where one was and is not any more."""
+        """Turns a request's targets into a list of ids of registered engines: EngineError if one of them was registered and has gone."""
         try:
             return self.chosen(targets)
         except (IndexError, NoEnginesRegistered):
@@ -53,7 +53,7 @@ class Requests:
             raise EngineError("EngineError", text, "", {"engine_id": min(gone)}) from None
 
     def departed(self):
-        """The last engines that have gone, as the hub has them."""
+        """The engines that have gone last, as the hub knows them."""
         return self.ask_hub("departed_request")[0]["departed"]
 
     def stats(self):
@@ -61,7 +61,7 @@ class Requests:
         return self.ask_hub("stats_request")[0]["values"]
 
     def _why(self, engine_id):
-        """The hub's sentence on the end of an engine, in parentheses, where it is ours and still knows."""
+        """The hub's sentence on the end of an engine, in parentheses, if the hub is not ipyparallel's and still knows it."""
         try:
             reasons = [gone["reason"] for gone in self.departed() if gone["id"] == engine_id]
         except RemoteError:
@@ -69,7 +69,7 @@ class Requests:
         return f" ({reasons[-1]})" if reasons else ""
 
     def chosen(self, targets):
-        """Turns what a user writes into a list of ids, all of which are registered."""
+        """Turns what a user writes into a list of ids of registered engines."""
         ids = self._ids()
         if not ids:
             raise NoEnginesRegistered()
@@ -95,7 +95,7 @@ class Requests:
             future = self._connection.submit(channel, engine_id, msg_type, content, metadata, buffers or [])
         except ValueError:
             if engine_id >= 0:
-                self.targets_of(engine_id)  # raises where the engine has gone meanwhile
+                self.targets_of(engine_id)  # raises if the engine has gone meanwhile
             raise
         if channel in (_client.DIRECT, _client.TASK, _client.BROADCAST):
             self._note(future)
@@ -112,7 +112,7 @@ class Requests:
         return futures
 
     def ask_hub(self, msg_type, content=None):
-        """What the hub answers, and the request."""
+        """Asks the hub; returns its answer, and the request."""
         text = None if content is None else json.dumps(content, default=text_of_date)
         future = self.submit(_client.HUB, -1, msg_type, text)
         future.wait()
@@ -130,7 +130,7 @@ class Requests:
             self._prune()
 
     def _prune(self):
-        """Forgets the oldest of the requests that have been answered and whose results nobody has asked for."""
+        """Forgets the oldest requests that were answered and whose results nobody has asked for."""
         with self._lock:
             answered, still_open = [], []
             for msg_id, future in list(self.futures.items()):
@@ -139,7 +139,7 @@ class Requests:
                 self.futures.pop(msg_id, None)
             self._prune_at = max(ENTRIES_MIN, 2 * len(self.futures))
             self._noted = False
-            # Perhaps nothing is sent any more: what is open is looked at once half of it may have been answered.
+            # Perhaps nothing more is sent: open requests are looked at again when half of them may have been answered.
             future = self.futures.get(still_open[len(still_open) // 2]) if still_open else None
             watched = future is not None and self._pruning is None and len(self.futures) > UNFETCHED_MAX // 2
             if watched:

@@ -1,4 +1,4 @@
-"""Where people look, and showing them there what engines have printed and displayed."""
+"""Where people look, and how they are shown there what engines have printed and displayed."""
 
 import io
 import sys
@@ -9,13 +9,13 @@ from ipcluster.reply import metadata_of
 
 
 def get_shell():
-    """The IPython that we run in, or None; IPython is not imported for it."""
+    """The IPython shell that this runs in, or None. It does not import IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
 def in_notebook():
-    """Whether what is displayed now can be updated where it stands: in a Jupyter kernel, unless it is captured."""
+    """Whether a display can be updated in its place: in a Jupyter kernel, unless output is captured."""
     return getattr(get_shell(), "kernel", None) is not None and not isinstance(sys.stdout, io.StringIO)
 
 
@@ -26,12 +26,12 @@ def is_watched(stream=None):
         stream: where it is written; None for sys.stdout.
     """
     stream = sys.stdout if stream is None else stream
-    is_terminal = getattr(stream, "isatty", None)  # anybody may have put anything there
+    is_terminal = getattr(stream, "isatty", None)  # user code may have put anything there
     return in_notebook() or bool(is_terminal and is_terminal())
 
 
 def card(kind, text, facts=None, more=""):
-    """What a notebook shows of an object.
+    """What a notebook shows for an object.
 
     Args:
         kind: what it is.
@@ -45,14 +45,14 @@ def card(kind, text, facts=None, more=""):
 
 
 class Board:
-    """Displays of a notebook in an order. What changes is updated in its place; what is new and not the last moves the others down."""
+    """Displays of a notebook in an order. A display that changes is updated in its place; a new one that is not the last moves the others down."""
 
     def __init__(self):
         self._name = uuid.uuid4().hex
         self._shown = []
 
     def show(self, bundles):
-        """Makes the displays these.
+        """Makes these the displays.
 
         Args:
             bundles: a list of (data, metadata) by MIME types.
@@ -71,7 +71,7 @@ class Board:
 
 
 class Printer:
-    """Writes pieces of several engines' streams, each piece behind its engine's mark."""
+    """Writes pieces of several engines' streams, each piece after its engine's mark."""
 
     def __init__(self):
         self.last = None

@@ -1,4 +1,4 @@
-"""The output of several engines as it comes: a block for each, in a notebook and on a terminal, and elsewhere lines."""
+"""The output of several engines as it comes: in a notebook and on a terminal a block for each, elsewhere lines."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from ipcluster.reply import OUTPUT_WAIT
 from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, publish
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
-LINE_MAX = 10_000  # characters of a line that wait for its end, as those of a bar may for ever
-SHARE = 4  # showing them takes one part in that many of the time, at most
-# What moves a cursor or sets up a terminal: colours may stay. A string (of a title, of a link) has an end of its own.
+LINE_MAX = 10_000  # characters of a line that wait for its end; the line of a bar may never end
+SHARE = 4  # to show blocks takes at most one part in so many of the time
+# What moves a cursor or sets up a terminal; colours may stay. A string (a title or a link) has its own end.
 _MOVES = re.compile(r"\x1b(?!\[[0-9;:]*m)(?:[\]PX^_].*?(?:\x07|\x1b\\|$)|\[[0-?]*[ -/]*[@-~]?|[ -/]*[0-~]?)"
                     r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")  # fmt: skip
 _END = "\x1b[0m\n"  # of a line, and of its colours
 
 
 class _Streamer:
-    """Takes what the engines publish. Those who inherit show it: what _add() and _fail() give them, and a bar."""
+    """Takes what the engines publish. Subclasses show it: what _add() and _fail() get, and a bar."""
 
     def __init__(self, result, value_at):
         self.result = result
@@ -38,7 +38,7 @@ class _Streamer:
         return self._counts[self.result.children.index(child)]
 
     def _engine(self, index, metadata=None):
-        """The id of the engine that has a request; "?" where nobody knows it. A scheduler's choice is known by what the engine publishes."""
+        """The id of the engine that has a request; "?" if it is not known. What the engine publishes tells a scheduler's choice."""
         targets = self.result.targets
         if isinstance(targets, int):
             return targets
@@ -68,7 +68,7 @@ class _Streamer:
                     self._add(index, engine, msg_type, content)
 
     def _take_error(self, index, engine, error):
-        """As many are shown whole as a CompositeError shows."""
+        """As many errors are shown whole as a CompositeError shows."""
         text = f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
         if len(self._failed) < CompositeError.tb_limit:
             text = getattr(error, "traceback", None) or text
@@ -76,7 +76,7 @@ class _Streamer:
         self._fail(index, engine, text)
 
     def finish(self):
-        """Shows the rest, and the errors of which no engine has told."""
+        """Shows the rest, and the errors that no engine has published."""
         _Streamer.show_new(self)
         for index, child in enumerate(self.result.children):
             if index not in self._failed and child.ready() and child.status != _client.OK:
@@ -84,7 +84,7 @@ class _Streamer:
 
 
 class _Lines(_Streamer):
-    """Shows each engine's lines, when they are whole, behind its mark: where nothing that was written can be changed."""
+    """Shows each engine's whole lines after its mark, for an output where written text cannot be changed."""
 
     def __init__(self, result, value_at):
         super().__init__(result, value_at)
@@ -141,7 +141,7 @@ class _Lines(_Streamer):
 
 
 class _Blocks(_Streamer):
-    """Shows a block for each engine, in their order, under the bar; those who inherit draw them."""
+    """Shows a block for each engine, in their order, under the bar; subclasses draw them."""
 
     def __init__(self, result, value_at):
         super().__init__(result, value_at)
@@ -166,7 +166,7 @@ class _Blocks(_Streamer):
         self._changed = True
 
     def show_bar(self, line):
-        """Shows the line of a progress bar, with what comes next."""
+        """Shows the line of a progress bar, together with the next output."""
         self._bar = line
         self._changed = True
 
@@ -201,14 +201,14 @@ class _Notebook(_Blocks):
 
 
 class _Terminal(_Blocks):
-    """The last lines of each block, drawn anew while they change; in the end the blocks, and they stay."""
+    """The last lines of each block, drawn again while they change. At the end the whole blocks, which stay."""
 
     def __init__(self, result, value_at):
         super().__init__(result, value_at)
         self._lines = []
 
     def _replace(self, lines):
-        """Writes lines, each cut at the screen's edge, over those of the time before."""
+        """Writes lines, each cut at the screen's edge, over the lines that were written last."""
         if lines == self._lines:
             return
         up = f"\x1b[{len(self._lines)}F" if self._lines else ""
@@ -254,7 +254,7 @@ def streaming(result, value_at):
             yield
         finally:
             if result.ready():
-                result.wait_for_output(OUTPUT_WAIT)  # it may be a moment behind the reply
+                result.wait_for_output(OUTPUT_WAIT)  # it may come a moment after the reply
     finally:
         streamer, result.streamer = result.streamer, None
         streamer.finish()

@@ -1,5 +1,5 @@
-"""Functions that run on the engines, with the user's namespace as their globals: what views send, and what stands for ipyparallel's own
-where an engine has none."""
+"""Functions that run on the engines, with the user's namespace as their globals. Views send them; and they replace ipyparallel's functions on
+engines that do not have these."""
 
 from ipcluster.canned import by_code, interactive
 
@@ -90,7 +90,7 @@ def stop_dask_worker():
         worker.thread_of_its_own.stop()
 
 
-# ipyparallel's functions that its client names where it does not send their code.
+# ipyparallel's functions that its client sends by name and not by code.
 STAND_INS = {
     ("ipyparallel.util", "_push"): push,
     ("ipyparallel.util", "_pull"): pull,

@@ -27,13 +27,13 @@ class View:
 
     def __init__(self, client, targets, **flags):
         self.client = client
-        self.label = None  # goes with each request, into its metadata and the hub's records
+        self.label = None  # goes into each request's metadata, and into the hub's records
         self.time_limit = (
-            None  # seconds that a request may run: then it is interrupted, and where that is in vain its engine ends
+            None  # seconds that a request may run: then it is interrupted, and if that does not help its engine ends
         )
         self.targets = targets
         self.block = client.block
-        self.track = False  # memory that is sent is kept until it is: nothing needs tracking
+        self.track = False  # memory is kept until it is sent: nothing needs tracking
         self.history = History()
         self.set_flags(**flags)
 
@@ -64,14 +64,14 @@ class View:
         return 1 if isinstance(self.targets, int) else len(self.client)
 
     def set_flags(self, **flags):
-        """Sets flags of the view, which are attributes, too.
+        """Sets flags of the view. They are attributes, too.
 
         Args:
             flags: `targets`, `block` (calls return results), `track` (accepted), `label` (a text for the hub's records), `time_limit` (seconds that
                 a request may run); of a load-balanced view also `after`, `follow`, `timeout` and `retries`.
         Raises:
             KeyError: there is no such flag.
-            ValueError: the value is not one that it may have.
+            ValueError: the flag cannot have this value.
         Example:
             >>> view.set_flags(time_limit=60, label="mine")
         """
@@ -91,10 +91,10 @@ class View:
         return {name: value for name, value in flags.items() if value is not None}
 
     def metadata(self):
-        """What goes with each request of this view, for the controller and the engine to read.
+        """What goes with each request of this view, for the controller and the engine.
 
         Returns:
-            str: JSON; None where a direct view has nothing to say.
+            str: JSON; None if a direct view has nothing to say.
         Example:
             >>> view.with_flags(label="mine", time_limit=None).metadata()
             '{"label": "mine"}'
@@ -103,7 +103,7 @@ class View:
         return json.dumps(metadata) if metadata else None
 
     def with_flags(self, **flags):
-        """This view with other flags, for one call. The view itself keeps its own: other threads may use it meanwhile.
+        """This view with other flags, for one call. The view itself keeps its flags: other threads may use it at the same time.
 
         Args:
             flags: as for `set_flags()`.
@@ -124,7 +124,7 @@ class View:
 
     @contextmanager
     def temp_flags(self, **flags):
-        """Context manager: flags that are set inside only, for every thread that uses this view.
+        """Context manager: flags that are set only inside, for every thread that uses this view.
 
         Args:
             flags: as for `set_flags()`.
@@ -145,7 +145,7 @@ class View:
         return self.block if block is None else block
 
     def _finish(self, result, block):
-        """Every call ends here: with the result, or what will have it."""
+        """Every call ends here: with the result, or with the AsyncResult that will have it."""
         self.history.note(result.msg_ids)
         return result.get() if self._block(block) else result
 
@@ -181,13 +181,13 @@ class View:
         """Calls a function on the engines.
 
         Args:
-            f (callable): the function. It is sent by its code, and has the engine's namespace as its globals.
+            f (callable): the function. Its code is sent, and its globals are the engine's namespace.
             args: its positional arguments.
             kwargs: its keyword arguments.
         Returns:
-            The result where this view blocks, a list of them where it has several engines; otherwise an AsyncResult.
+            The result if this view blocks (a list of them if it has several engines); otherwise an AsyncResult.
         Raises:
-            RemoteError: the function raised (CompositeError of several engines); here where this view blocks, otherwise by the AsyncResult.
+            RemoteError: the function raised (CompositeError of several engines); raised here if this view blocks, otherwise by the AsyncResult.
             EngineError: the engine died.
         Example:
             >>> view.apply(divmod, 7, 2).get()
@@ -218,7 +218,7 @@ class View:
             args: its positional arguments.
             kwargs: its keyword arguments.
         Returns:
-            The result, a list of them where the view has several engines.
+            The result; a list of them if the view has several engines.
         Raises:
             RemoteError: the function raised (CompositeError of several engines).
         Example:
@@ -267,18 +267,19 @@ class View:
     def imap(
         self, f, *sequences, ordered=True, max_outstanding="auto", chunksize=None, return_exceptions=False, label=None
     ):
-        """`map()` whose results are taken one by one, and whose sequences may be endless. A thread reads them and sends tasks.
+        """`map()` for results one by one, and for sequences that may be endless. A thread reads the sequences and sends tasks.
 
         Args:
             f (callable): the function.
             sequences: iterables; the shortest ends it.
             ordered (bool): False gives results as tasks finish.
-            max_outstanding (int or "auto"): how many tasks may be out, or have results that were not taken; 0: any number, "auto": ten an engine.
-            chunksize (int): members of the sequences a task; by default one, and on a direct view more where their lengths are known.
-            return_exceptions (bool): True gives exceptions in place of raising them.
+            max_outstanding (int or "auto"): how many tasks may be out, or have results that were not taken; 0: any number; "auto": ten for each
+                engine.
+            chunksize (int): members of the sequences in a task; by default one, and on a direct view more if their lengths are known.
+            return_exceptions (bool): True gives exceptions instead of raising them.
             label (str): for the hub's records.
         Returns:
-            An iterator, which `close()` ends, and dropping it.
+            An iterator. It ends with `close()`, or when nobody uses it any more.
         Example:
             >>> import itertools
             >>> squares = balanced.imap(lambda x: x * x, itertools.count())
@@ -286,7 +287,7 @@ class View:
             (0, 1, 4)
             >>> squares.close()
         """
-        # Its thread goes on after this call, and with the flags of now.
+        # Its thread goes on after this call, with the present flags.
         view = self._labelled(label).with_flags()
         return imap(view, view._submitter, f, sequences, ordered, max_outstanding, chunksize, return_exceptions)
 
@@ -308,7 +309,7 @@ class View:
         return remote(self, block=self._block(block), **flags)
 
     def parallel(self, dist="b", block=None, **flags):
-        """Decorator: the function is called with parts of its arguments, one part an engine.
+        """Decorator: the function is called with parts of its arguments, one part for each engine.
 
         Args:
             dist (str): how members are dealt out: "b" in blocks, "r" one by one in turn.
@@ -351,11 +352,10 @@ class View:
         return self.apply(canning.switch_there(name))
 
     def use_dill(self):
-        """Functions and objects travel with dill from here on, which knows closures, methods and lambdas: those of this client, and of this
-        view's engines.
+        """From now on this client and this view's engines send functions and objects with dill, which can send closures, methods and lambdas.
 
         Returns:
-            AsyncResult: of the switch on the engines; a list of None where this view blocks.
+            AsyncResult: of the switch on the engines; a list of None if this view blocks.
         Raises:
             ImportError: dill is missing, here or there.
         Example:
@@ -394,7 +394,7 @@ class View:
         """Waits for jobs.
 
         Args:
-            jobs (AsyncResult, str, int or a list of them): as for the client's `wait()`; by default all of this view's that are open.
+            jobs (AsyncResult, str, int or a list of them): as for the client's `wait()`; by default this view's open ones.
             timeout (float): seconds; a negative number is no limit.
         Returns:
             bool: whether they have finished.
@@ -405,12 +405,12 @@ class View:
         return self.client.wait(list(self.outstanding) if jobs is None else jobs, timeout)
 
     def get_result(self, indices_or_msg_ids=None, block=None, owner=False):
-        """The AsyncResult of earlier requests.
+        """An AsyncResult for earlier requests.
 
         Args:
             indices_or_msg_ids (int, str or a list of them): indices of this view's history, or msg_ids; by default the newest request.
             block (bool): whether to wait for it.
-            owner (bool): True has the client forget the results once they were got.
+            owner (bool): True makes the client forget the results after they were fetched.
         Returns:
             AsyncResult: the result.
         Example:
@@ -429,8 +429,8 @@ class View:
         """Stops jobs that have not begun.
 
         Args:
-            jobs (AsyncResult, str, int or a list of them): by default all of this view's that are open.
-            targets (int or list): of jobs that were sent to engines, only those of these engines.
+            jobs (AsyncResult, str, int or a list of them): by default this view's open ones.
+            targets (int or list): engines: of the jobs that were sent to engines, only theirs.
             block (bool): whether to wait for the answer.
         Returns:
             list: the msg_ids of what will not run; without `block` a Future of it.
@@ -446,7 +446,7 @@ class View:
 
         Args:
             targets (int, list or "all"): other engines than this view's.
-            verbose (bool): True gives the msg_ids in place of their numbers.
+            verbose (bool): True gives the msg_ids instead of their numbers.
         Returns:
             dict: as there.
         Example:
@@ -477,7 +477,7 @@ class View:
             hub (bool): True ends all engines, and the controller.
             block (bool): whether to wait for their answers.
         Returns:
-            AsyncResult: or None where it waits.
+            AsyncResult: or None if it waits.
         Raises:
             NotImplementedError: restart=True.
         Example:

@@ -1,15 +1,15 @@
-"""What this kernel says of itself to a Jupyter frontend."""
+"""What this kernel tells a Jupyter frontend about itself."""
 
 import sys
 
 
 def _text(text):
-    """A JSON text; of one that has what JSON or UTF-8 cannot be written with in plain, nothing."""
+    """A JSON text; an empty one if the text has characters that JSON or UTF-8 cannot have unescaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' if text.isprintable() else '""'
 
 
 def info():
-    """A kernel_info_reply's content, but for its status, as JSON bytes. Written out: an engine that runs functions only shall not
+    """A kernel_info_reply's content, without its status, as JSON bytes. It is written out, so that an engine that only runs functions does not
     import json."""
     version = ".".join(str(number) for number in sys.version_info[:3])
     major = sys.version_info[0]

@@ -1,6 +1,5 @@
-"""Modules of ipyparallel and ipykernel that look for their own engine or kernel find this one: once user code has imported
-such a module, the function that looks is replaced. ipyparallel's few modules that run in engines are there under their names
-also where it is not installed."""
+"""Modules of ipyparallel and ipykernel that look for their own engine or kernel find this one: when user code has imported such a module, the
+function that looks is replaced. ipyparallel's few modules that run in engines exist under their names also if it is not installed."""
 
 import sys
 from importlib.machinery import ModuleSpec
@@ -19,7 +18,7 @@ def _adopt_datapub(module):
 
 
 def _adopt_canning(module):
-    """Functions that ipyparallel's client sends, such as that of @require, restore what came with them, which is ours here."""
+    """Functions that ipyparallel's client sends, such as @require's, restore the objects that came with them. Here these are our objects."""
     from ipcluster.canning import CannedObject
 
     restore = module.uncan
@@ -37,7 +36,7 @@ def _adopt_comm(module):
 
 
 def _adopt_singleton(cls, ours):
-    """`cls.instance()` is ours; a call with arguments makes another, as ever."""
+    """`cls.instance()` is ours; a call with arguments makes another, as before."""
     make = cls.instance.__func__
 
     def instance(cls, *args, **kwargs):
@@ -79,7 +78,7 @@ ADOPTED = {
     "comm": _adopt_comm,
 }
 
-# Where ipyparallel is not installed: its modules for which there are ours.
+# If ipyparallel is not installed: its modules that we have a replacement for.
 _ALIASES = {
     "ipyparallel": "ipcluster",
     "ipyparallel.datapub": "ipcluster.datapub",
@@ -92,7 +91,7 @@ _ALIASES = {
 
 
 class _Loader:
-    """Another loader, with something to do when the module is there."""
+    """Another loader, with something to do when the module is loaded."""
 
     def __init__(self, loader, adopt):
         self.loader = loader
@@ -124,7 +123,7 @@ class _AliasLoader:
 
 
 def find_spec(name, path, target, watch):
-    """What the finders other than `watch` find of a module in ADOPTED, or of one that is in their place."""
+    """What the finders other than `watch` find for a module in ADOPTED; if they find nothing, our replacement."""
     for finder in sys.meta_path:
         spec = None if finder is watch else finder.find_spec(name, path, target)
         if spec is not None:

@@ -1,4 +1,4 @@
-"""Answers to the requests of Jupyter's protocol, whichever shell there is: one function a type of message."""
+"""Answers to the requests of Jupyter's protocol, for both shells: one function for each type of message."""
 
 import builtins
 import getpass
@@ -12,7 +12,7 @@ from ipcluster.engine.messages import pack
 
 
 class _Input:
-    """In its context, input() and getpass() ask the client that sent the request, or say that it takes no questions."""
+    """Context manager: inside, input() and getpass() ask the client that sent the request, or say that it takes no questions."""
 
     def __init__(self, allowed):
         self.allowed = allowed
@@ -74,7 +74,7 @@ def _inspect(asked):
 
 
 def _history(asked):
-    """Of this engine's session: what was executed since it started."""
+    """The history of this engine's session: what was executed since it started."""
     kind = asked.get("hist_access_type")
     entries = shell().history(raw=asked.get("raw", True), output=asked.get("output", False))
     if kind == "range":
@@ -112,7 +112,7 @@ _ANSWERS = {
 
 
 def answer(msg_type, content, buffers):
-    """`content` is JSON bytes. Returns the reply's content as JSON bytes, or None where the message has no reply."""
+    """`content` is JSON bytes. Returns the reply's content as JSON bytes, or None if the message has no reply."""
     asked = json.loads(content)
     if msg_type in ("comm_open", "comm_msg", "comm_close"):
         return comms.receive(msg_type, asked, buffers)

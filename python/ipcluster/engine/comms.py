@@ -1,5 +1,5 @@
-"""Comms: named channels between objects in an engine and their other halves in a frontend, as ipykernel and the package
-`comm` offer them to user code. Nothing of either is imported until user code has done so, as only then can there be a comm."""
+"""Comms: named connections between objects in an engine and their other halves in a frontend, as ipykernel and the package `comm` offer them to
+user code. Neither is imported before user code imports it, because only then can there be a comm."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ _manager = None
 
 
 def manager():
-    """The one manager: ipykernel's where that is installed, else that of the package `comm`. ImportError where neither is."""
+    """The one manager: ipykernel's if that is installed, otherwise the package `comm`'s. ImportError if neither is."""
     global _manager
     if _manager is None:
         try:
@@ -31,7 +31,7 @@ def _in_use():
 
 
 def adopt(comm):
-    """Makes the functions of the package `comm` do their work here."""
+    """Makes the functions of the package `comm` work in this engine."""
 
     class EngineComm(comm.base_comm.BaseComm):
         def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
@@ -55,8 +55,7 @@ def info(asked):
 
 
 def receive(msg_type, content, buffers):
-    """A comm's message of a client, which has no reply. One that opens a comm to which nothing here belongs is answered by
-    closing it."""
+    """A comm's message from a client; it has no reply. If it opens a comm that nothing here belongs to, the answer closes the comm."""
     if _in_use():
         header = json.loads(host.part("header") or "{}")
         metadata = json.loads(host.part("metadata") or "{}")

@@ -1,4 +1,4 @@
-"""Descriptions of exceptions: the content of error replies and of what is published about them."""
+"""Descriptions of exceptions: the content of error replies, and of published errors."""
 
 import os
 import traceback
@@ -22,8 +22,7 @@ def text_of(exception):
 
 
 def user_traceback(exception):
-    """The traceback from the first frame that is the user's. Where none is, all of it, or nothing of an error that says in its text what
-    is to be done."""
+    """The traceback from the first frame of the user's code. If there is none: all of it, or nothing for an error whose text says what to do."""
     trace = exception.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename

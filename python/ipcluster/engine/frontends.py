@@ -27,14 +27,14 @@ def _runtime_folder():
 
 
 def bind_kernel(*, transport=None, ip=None, connection_file="", **ports):
-    """Has an engine listen for Jupyter frontends. It is called in the engine; another call changes nothing.
+    """Makes an engine listen for Jupyter frontends. Call it in the engine; a second call changes nothing.
 
-    The connection file is also linked to from Jupyter's runtime folder, so that `jupyter console --existing` finds it.
+    Jupyter's runtime folder gets a link to the connection file, so that `jupyter console --existing` finds it.
 
     Args:
-        transport (str): "ipc" (the default) listens on local sockets, which nobody else can reach. "tcp" is for other machines; its
-            messages are signed and not encrypted: whoever reaches the ports, on loopback any user of the host, can read output, code and answers.
-        ip (str): the address to listen on with TCP; 127.0.0.1 where it is not given.
+        transport (str): "ipc" (the default) listens on local sockets, which no other user can reach. "tcp" is for other machines. Its messages
+            are signed but not encrypted: everybody who reaches the ports (on loopback any user of the host) can read output, code and answers.
+        ip (str): the address to listen on with TCP; by default 127.0.0.1.
         connection_file (str): the path of the connection file; by default kernel-PID.json in the profile's security folder.
         ports (int): shell_port, iopub_port, stdin_port, control_port and hb_port.
     Returns:

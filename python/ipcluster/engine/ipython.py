@@ -22,7 +22,7 @@ from ipcluster.engine.messages import pack
 
 
 def publish(msg_type, content, metadata=None, buffers=()):
-    """What was printed before is written before."""
+    """Publishes, after the text that was printed earlier."""
     flush()
     host.publish(msg_type, pack(content), pack(metadata) if metadata else None, list(buffers))
 
@@ -71,7 +71,7 @@ class EngineShell(InteractiveShell):
 
     @property
     def kernel(self):
-        """For code that was written for ipykernel; needs it to be installed."""
+        """For code that was written for ipykernel; ipykernel must be installed."""
         try:
             from ipcluster.engine.jupyter import kernel
         except ImportError as error:
@@ -80,7 +80,7 @@ class EngineShell(InteractiveShell):
 
     @property
     def parent_header(self):
-        """The header of the request that runs; of the last one that was asked for where none does."""
+        """The header of the request that runs; if none runs, the last one that was read here."""
         text = host.part("header")
         if text is not None:
             self._parent_header = json.loads(text)
@@ -134,7 +134,7 @@ class EngineShell(InteractiveShell):
         return reply
 
     def completions(self, code, cursor):
-        """With their types, as ipykernel sends them."""
+        """Completions with their types, as ipykernel sends them."""
         with provisionalcompleter():
             found = list(rectify_completions(code, self.Completer.completions(code, cursor)))
         names = ("start", "end", "text", "type", "signature")
@@ -150,7 +150,7 @@ class EngineShell(InteractiveShell):
         }
 
     def inspect(self, code, cursor, detail_level, omit_sections):
-        """What is known of the object at the cursor, by MIME type; None where there is no such object."""
+        """What is known about the object at the cursor, by MIME type; None if there is no such object."""
         more = {"omit_sections": set(omit_sections)} if omit_sections else {}
         try:
             data = self.object_inspect_mime(token_at_cursor(code, cursor), detail_level=detail_level, **more)
@@ -161,7 +161,7 @@ class EngineShell(InteractiveShell):
         return data
 
     def history(self, raw, output):
-        """(session, line, input) or (session, line, (input, output)) of each, oldest first."""
+        """(session, line, input) or (session, line, (input, output)) for each, the oldest first."""
         kept = self.history_manager
         inputs = kept.input_hist_raw if raw else kept.input_hist_parsed
         entries = []
@@ -196,7 +196,7 @@ def make_shell(module):
     config.InteractiveShell.colors = "Linux"
     config.InteractiveShell.colors_force = True
     config.InteractiveShell.autoindent = False
-    config.IPCompleter.use_jedi = False  # it reads sources; what is wanted here are the live objects' names
+    config.IPCompleter.use_jedi = False  # it reads sources; here the names of the live objects are needed
     config.merge(startup.config())
     config.HistoryManager.enabled = False
     config.HistoryManager.hist_file = ":memory:"

@@ -15,7 +15,7 @@ _kernel = None
 
 
 class EngineSession(Session):
-    """What is sent with it is published by the engine, as a child of the request that runs."""
+    """The engine publishes what is sent with this session, as a child of the request that runs."""
 
     def send(
         self,
@@ -42,7 +42,7 @@ class EngineSession(Session):
 
 
 class EngineKernel(Kernel):
-    """Its sockets are the engine's, which receives and answers; here are what user code reaches for beside."""
+    """The engine has the sockets, receives and answers. This class has the other members that user code uses."""
 
     implementation = "ipcluster"
     implementation_version = "1"

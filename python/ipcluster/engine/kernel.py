@@ -1,6 +1,6 @@
-"""What the kernel plugin calls, always from the engine's main thread: one function an operation.
+"""What the kernel plugin calls, always from the engine's main thread: one function for each operation.
 
-IPython is imported when code is first executed, completed or asks for it; applied functions do without.
+IPython is imported when code is executed or completed for the first time, or asks for it. Functions that are applied do not need it.
 """
 
 import builtins
@@ -16,11 +16,12 @@ from ipcluster.canning import serialize, unpack_apply
 import __main__
 
 namespace = __main__.__dict__
-_bound = {}  # integers of the engine's (mpi_rank), which survive a clear
+_bound = {}  # integers from the engine (mpi_rank), which survive a clear
 _shell = None
 _initial_names = frozenset(namespace)
 
-# For the engine, and for nothing that user code starts. What the engine has taken from its environment is still in this copy.
+# These are for the engine, and not for programs that user code starts. The engine has taken them from its environment;
+# this copy still has them.
 for _variable in ("IPCLUSTER_SUPERVISOR", "IPCLUSTER_ENGINE_WATCHER", "IPCLUSTER_PYTHON"):
     os.environ.pop(_variable, None)
 
@@ -29,7 +30,7 @@ if sys.stdin is not None:
     sys.stdin.reconfigure(encoding="utf-8", errors="backslashreplace")
 for _stream in (sys.stdout, sys.stderr):
     if _stream is not None:
-        # A line is one write, also where $PYTHONUNBUFFERED is set: so output is not published in parts of lines.
+        # A line is one write, also if $PYTHONUNBUFFERED is set: so output is not published in parts of lines.
         _stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False)
 
 
@@ -56,7 +57,7 @@ def describe(exception, method):
 
 
 def flush():
-    """Writes what is printed so far to the file descriptors."""
+    """Writes what was printed so far to the file descriptors."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -65,8 +66,8 @@ def flush():
 
 
 class Importing:
-    """In its context interrupts wait, as one in the middle of an import would leave half a module for ever, and a json.py in the working
-    folder is not taken for Python's: it is for the user's code."""
+    """Context manager: inside, interrupts wait, because one in the middle of an import would leave half a module for ever. And a json.py in the
+    working folder is not taken for Python's: it is for the user's code."""
 
     def __enter__(self):
         host.hold_interrupts(True)
@@ -81,7 +82,7 @@ class Importing:
 
 
 def own(name):
-    """The module of ours with this name."""
+    """The module of ipcluster.engine with this name."""
     name = f"ipcluster.engine.{name}"
     if name not in sys.modules:
         with Importing():
@@ -90,7 +91,7 @@ def own(name):
 
 
 def shell():
-    """IPython's shell, made when it is first needed; a plain one where IPython is not installed."""
+    """IPython's shell, made when it is first needed; a plain one if IPython is not installed."""
     global _shell
     if _shell is None:
         with Importing():
@@ -113,7 +114,7 @@ builtins.get_ipython = get_ipython
 
 
 class _Watch:
-    """The first of Python's finders: sees to it that what looks for ipyparallel's engine or ipykernel's kernel finds ours."""
+    """The first of Python's finders: code that looks for ipyparallel's engine or ipykernel's kernel finds ours."""
 
     names = frozenset(
         ("ipyparallel", "ipyparallel.datapub", "ipyparallel.engine", "ipyparallel.engine.datapub", "ipyparallel.error")
@@ -132,16 +133,16 @@ class _Watch:
 
 sys.meta_path.insert(0, _Watch)
 if not sys.flags.safe_path:
-    sys.path.insert(0, "")  # as an interactive Python has it
+    sys.path.insert(0, "")  # as in an interactive Python
 
 
 def answer(msg_type, content, buffers):
-    """Answers any other request. Returns the reply's content as JSON bytes, or None where it has no reply."""
+    """Answers any other request. Returns the reply's content as JSON bytes, or None if it has no reply."""
     return own("answers").answer(msg_type, content, buffers)
 
 
 def info():
-    """What a kernel_info_request is answered with, as JSON bytes."""
+    """The answer to a kernel_info_request, as JSON bytes."""
     return own("about").info()
 
 
@@ -156,7 +157,7 @@ def clear():
 
 
 def start(profile_dir, passed):
-    """Runs what a profile has for the start of every shell. `passed` is what was set for IPython's classes, as JSON text."""
+    """Runs what a profile has for the start of every shell. `passed`: the settings of IPython's classes, as JSON text."""
     own("startup").start(profile_dir, passed)
 
 
@@ -165,7 +166,7 @@ def run_file(path):
 
 
 def run(code):
-    """Runs statements outside of any request; what is not Python is IPython's to understand, where that is installed."""
+    """Runs statements outside of any request. Code that is not Python goes to IPython, if that is installed."""
     try:
         compiled = compile(code, "<engine start-up>", "exec")
     except SyntaxError:

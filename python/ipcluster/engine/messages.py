@@ -1,4 +1,4 @@
-"""Message contents as JSON bytes: whatever objects user code puts into them."""
+"""Message contents as JSON bytes, also with any objects that user code puts into them."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ def _encode(value):
     if isinstance(value, (set, frozenset)):
         return list(value)
     if isinstance(value, datetime):
-        # Without a time zone it is this machine's.
+        # Without a time zone it is a time of this machine's zone.
         return (value if value.tzinfo else value.astimezone()).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
@@ -30,7 +30,7 @@ def _encode(value):
 
 
 def _clean(value):
-    """JSON has no infinities, no NaN, and keys that are texts."""
+    """JSON has no infinities and no NaN, and its keys are texts."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, dict):

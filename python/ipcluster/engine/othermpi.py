@@ -1,4 +1,4 @@
-"""Keeps mpi4py of another MPI out of an engine in which the initialiser "native" has begun MPI: two MPIs in one process crash it."""
+"""Keeps an mpi4py of another MPI out of an engine whose MPI the initialiser "native" has begun: two MPIs in one process crash it."""
 
 import ctypes
 import os
@@ -8,14 +8,14 @@ LONGEST_VERSION = 8192  # MPI_MAX_LIBRARY_VERSION_STRING, the largest there is: 
 
 
 def _version(function):
-    """What an MPI calls itself: "Open MPI v4.1.4"."""
+    """An MPI's own name: "Open MPI v4.1.4"."""
     text = ctypes.create_string_buffer(LONGEST_VERSION)
     function(text, ctypes.byref(ctypes.c_int()))
     return text.value.decode(errors="replace").replace("\t", " ").partition("\n")[0].partition(",")[0]
 
 
 class Guard:
-    """Stands in front of what finds modules, and looks at mpi4py's alone."""
+    """The first of Python's finders of modules. It checks only mpi4py's."""
 
     def __init__(self, address):
         self.ours = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(address)
@@ -32,7 +32,7 @@ class Guard:
         return None
 
     def check(self, file):
-        """Raises ImportError where this extension module is linked with an MPI that is not ours. Loading it initialises nothing."""
+        """Raises ImportError if this extension module is linked with another MPI than the engine's. Loading it initialises nothing."""
         try:
             theirs = ctypes.CDLL(file).MPI_Get_library_version
         except (OSError, AttributeError):
@@ -48,7 +48,7 @@ class Guard:
 
 
 def guard(address):
-    """`address` is that of MPI_Get_library_version in the MPI that the engine initialises next."""
+    """`address` is the address of MPI_Get_library_version in the MPI that the engine initialises next."""
     made = Guard(address)
     loaded = sys.modules.get("mpi4py.MPI")
     if loaded:

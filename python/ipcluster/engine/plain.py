@@ -96,7 +96,7 @@ class PlainShell:
         return {"matches": matches, "cursor_start": cursor - len(word), "cursor_end": cursor, "metadata": {}}
 
     def inspect(self, code, cursor, detail_level, omit_sections):
-        """What is known of the object at the cursor, by MIME type; None where there is no such object."""
+        """What is known about the object at the cursor, by MIME type; None if there is no such object."""
         word = re.search(r"[\w.]*$", code[:cursor]).group() + re.match(r"\w*", code[cursor:]).group()
         try:
             value = eval(word, self.user_ns)  # names and dots only
@@ -111,7 +111,7 @@ class PlainShell:
         return {"text/plain": "\n".join(lines)}
 
     def history(self, raw, output):
-        """(session, line, input) or (session, line, (input, output)) of each, oldest first."""
+        """(session, line, input) or (session, line, (input, output)) for each, the oldest first."""
         return [
             (0, line, (text, self._outputs.get(line)) if output else text)
             for line, text in sorted(self._inputs.items())

@@ -1,5 +1,5 @@
-"""The start of an engine as IPython has it: the files of the profile's startup folder, its ipython_config.py, and what was set for
-IPython's classes. Where there is none of these, nothing of IPython is imported."""
+"""An engine's start, as in IPython: the files of the profile's startup folder, its ipython_config.py, and settings of IPython's classes. If
+there are none, nothing of IPython is imported."""
 
 import faulthandler
 import glob
@@ -24,7 +24,7 @@ def _has_ipython():
 
 
 def config():
-    """A configuration for the shell: IPython's files and what was set for its classes."""
+    """A configuration for the shell: IPython's files, and settings of its classes."""
     with Importing():
         from traitlets.config import Config
         from traitlets.config.loader import DeferredConfigString, JSONFileConfigLoader, PyFileConfigLoader
@@ -42,7 +42,7 @@ def config():
     for cls, traits in _passed.items():
         for name, value in traits.items():
             found[cls][name] = DeferredConfigString(value) if isinstance(value, str) else value
-    # Which shell it is, is no matter of its settings.
+    # The settings do not depend on which shell it is.
     if "ZMQInteractiveShell" in found:
         found.InteractiveShell.merge(found.ZMQInteractiveShell)
     if "IPKernelApp" in found:
@@ -51,7 +51,7 @@ def config():
 
 
 def profile_dir():
-    """The profile's folder, as IPython's shell takes it; None where there is none, and IPython takes its default."""
+    """The profile's folder, in the form that IPython's shell takes; None if there is none: then IPython takes its default."""
     if not os.path.isdir(_profile_dir):
         return None
     from IPython.core.profiledir import ProfileDir
@@ -70,12 +70,12 @@ def _attempt(what, function, *arguments):
 
 
 def _check(path):
-    """Raises OSError where another user could change a file that IPython is to open by its name."""
+    """Raises OSError if another user could change a file that IPython will open by its name."""
     os.close(host.open(path))
 
 
 def run_file(path):
-    """Runs a file in the user's namespace, with its name in __file__ meanwhile."""
+    """Runs a file in the user's namespace, with its name in __file__ while it runs."""
     if path.endswith((".ipy", ".ipynb")):
         _check(path)
         shell().safe_execfile_ipy(path, raise_exceptions=True)
@@ -94,7 +94,7 @@ def run_file(path):
 
 
 def _startup_files(app):
-    """PYTHONSTARTUP's, then those of the site and of the profile, each folder's in the order of their names."""
+    """PYTHONSTARTUP's file, then the files of the site and of the profile; in each folder in the order of their names."""
     python_startup = os.environ.get("PYTHONSTARTUP")
     if python_startup and app.get("exec_PYTHONSTARTUP", True) not in (False, "False", "false", "0"):
         yield python_startup
@@ -105,7 +105,7 @@ def _startup_files(app):
 
 
 def _values(app, name):
-    """A list; one word of a command line is one value, and several are a literal."""
+    """A list. On a command line one value is a word, and several are a literal."""
     value = app.get(name, [])
     if isinstance(value, str):
         with Importing():
@@ -118,8 +118,8 @@ def _values(app, name):
 def start(folder, passed):
     global _profile_dir, _passed
     _profile_dir = folder
-    # What a crash of user code is understood by is among the last words of the engine. Open MPI would warn of handlers that were there
-    # before its own, and is initialised by now.
+    # With this, the last words of the engine explain a crash of user code. It comes after Open MPI's initialisation,
+    # because Open MPI warns of handlers that were there before its own.
     if not faulthandler.is_enabled():
         faulthandler.enable(2, all_threads=False)
     _passed = json.loads(passed) if passed != "{}" else {}
