@@ -87,7 +87,7 @@ class AsyncResult(Besides, Future):
                     waiter.add_exception(self)
 
     def _is_a_promise_elsewhere(self, *_):
-        raise RuntimeError("the engines set what this resolves to")
+        raise RuntimeError("an AsyncResult cannot be set: its result comes from the engines")
 
     set_result = set_exception = set_running_or_notify_cancel = _is_a_promise_elsewhere
 

@@ -161,7 +161,7 @@ class Besides:
             if not self.ready():
                 raise TimeoutError(f"{self.fname}: the result is not ready")
             return cut(self.get(), key)
-        raise TypeError(f"an index, a slice or the name of a metadata member, not {key!r}")
+        raise TypeError(f"results are indexed by an int, a slice or the name of a metadata member, not {key!r}")
 
     def __dir__(self):
         return [*super().__dir__(), *METADATA_KEYS]

@@ -55,8 +55,8 @@ CANNERS.update({CellType: can_cell, type: can_class})
 
 def _refuse(cls, why):
     raise pickle.PicklingError(
-        f"the class {cls.__qualname__} of __main__ cannot be sent: {why}; view.use_cloudpickle() may know how, and from a module that engines "
-        "can import every class can be used"
+        f"the class {cls.__qualname__} of __main__ cannot be sent: {why}; try view.use_cloudpickle(), or put the class into a module that "
+        "engines can import"
     ) from (why if isinstance(why, Exception) else None)
 
 

@@ -390,7 +390,7 @@ class Client(Control, Records):
         if n is None:
             if self.cluster is None or not self.cluster.n:
                 raise TypeError(
-                    "wait_for_engines(n) needs the number of engines, as this client was not made by a Cluster"
+                    "wait_for_engines(n) needs the number of engines, because this client was not made by a Cluster"
                 )
             n = self.cluster.n
         if interactive is None:

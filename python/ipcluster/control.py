@@ -77,7 +77,7 @@ class Control:
         for target in self.requests.targets_of(targets):
             if json.loads(self.connection.engine_info(target)).get("implementation") != "ipcluster":
                 raise NotImplementedError(
-                    f"engine {target} cannot be drained, as it is ipyparallel's: wait for what runs there, and shut it down"
+                    f"engine {target} cannot be drained, because it is ipyparallel's: wait for what runs there, and shut it down"
                 )
         return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
 

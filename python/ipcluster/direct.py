@@ -308,7 +308,7 @@ class DirectView(View):
             ['[1]', '[1]', '[1]', '[1]']
         """
         if not local:
-            raise NotImplementedError("imports on the engines only are written view.execute('import ...')")
+            raise NotImplementedError("for imports on the engines only, use view.execute('import ...')")
         results = []
 
         def import_there(clauses, module):

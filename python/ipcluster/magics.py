@@ -218,7 +218,7 @@ class ParallelMagics(Magics):
         """Shows the result of the last %px when it has finished."""
         args = magic_arguments.parse_argstring(self.pxresult, line)
         if self.last_result is None:
-            raise UsageError("%pxresult shows what the last %px gave, and there was none")
+            raise UsageError("%pxresult shows the result of the last %px, but there was no %px yet")
         if args.save_name:
             self.shell.user_ns[args.save_name] = self.last_result
         self._show(self.last_result, args.groupby, False, -1)

@@ -180,7 +180,7 @@ class Records:
         chosen.update(msg_id for msg_id, future in futures.items() if future.ready() and future.engine_id in engine_ids)
         still_open = chosen & self.outstanding
         if still_open:
-            raise RuntimeError(f"not answered yet, and so not forgotten: {sorted(still_open)}")
+            raise RuntimeError(f"requests that are not answered yet cannot be forgotten: {sorted(still_open)}")
         for msg_id in chosen:
             self.requests.futures.pop(msg_id, None)
 

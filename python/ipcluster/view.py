@@ -261,7 +261,7 @@ class View:
 
     def _map_with(self, block, f, sequences, options):
         if "block" in options:
-            raise TypeError("map_sync and map_async say themselves whether to block")
+            raise TypeError("map_sync and map_async take no block=: map_sync blocks, map_async does not")
         return self.map(f, *sequences, block=block, **options)
 
     def imap(

@@ -10,7 +10,7 @@ from ipcluster.engine.messages import pack
 def publish_data(data):
     """Publishes a dictionary. At the client it updates what the same task has published before."""
     if not isinstance(data, dict):
-        raise TypeError(f"publish_data takes a dictionary, which is like a namespace, not {type(data)}")
+        raise TypeError(f"publish_data takes a dictionary of names and objects, not {type(data)}")
     flush()
     host.publish("data_message", pack({"keys": list(data)}), None, serialize(data))
 

@@ -64,8 +64,8 @@ def bind_kernel(*, transport=None, ip=None, connection_file="", **ports):
         _file = host.listen(json.dumps(wishes))
         if transport == "tcp":
             warnings.warn(
-                "bind_kernel() listens on TCP ports: whoever reaches them, on loopback any user of this host, can read output, code and "
-                "answers, which Jupyter does not encrypt; transport='ipc' keeps others out",
+                "bind_kernel() listens on TCP ports: everybody who reaches them (on loopback any user of this host) can read output, code "
+                "and answers, because Jupyter does not encrypt them; transport='ipc' keeps others out",
                 stacklevel=2,
             )
     return _file

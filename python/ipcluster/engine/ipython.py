@@ -75,7 +75,7 @@ class EngineShell(InteractiveShell):
         try:
             from ipcluster.engine.jupyter import kernel
         except ImportError as error:
-            raise AttributeError(f"an engine's shell has a kernel where ipykernel is installed: {error}") from None
+            raise AttributeError(f"an engine's shell has a kernel only if ipykernel is installed: {error}") from None
         return kernel()
 
     @property

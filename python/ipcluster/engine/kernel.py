@@ -99,7 +99,7 @@ def shell():
                 from ipcluster.engine.ipython import make_shell
             except ImportError as error:
                 if not (error.name or "").startswith(("IPython", "traitlets")):
-                    host.log(f"IPython cannot be used, plain Python is: {error}")
+                    host.log(f"IPython cannot be used, so the engine uses plain Python: {error}")
                 from ipcluster.engine.plain import make_shell
             _shell = make_shell(__main__)
     return _shell
