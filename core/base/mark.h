@@ -8,8 +8,8 @@
 /* For a program whose user starts others: it keeps its mark, and none of its children has it.
  * Before there are threads. */
 void mark_keep_to_self(void);
-/* For a program that becomes another, which may start others before it can erase the mark: whatever
- * has it then is of this process alone, by its number behind it. */
+/* For a program that becomes another. That may start processes before it can erase the mark: then
+ * the mark has this process's number at its end, and counts for this process only. */
 void mark_keep_to_process(void);
 /* In a child that is forked: it has none, also where its parent has not come so far. */
 void mark_erase(void);

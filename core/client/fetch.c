@@ -1,6 +1,6 @@
 /* Fetching results from the hub: of other clients' requests, and of our own that were forgotten
- * here. The hub answers with what it has; where that is nothing yet it is asked again. Any thread;
- * due questions are asked by the I/O thread. */
+ * here. The hub answers with what it has; if it has nothing yet, it is asked again. Any thread; the
+ * I/O thread asks the questions that are due. */
 #include "client/fetch_private.h"
 
 #include <stdlib.h>

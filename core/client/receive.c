@@ -212,8 +212,7 @@ static void handle_refusal(struct ipcl_client *client, struct message *message)
 }
 
 /* Whether a reply comes by the way that its request went, and from the engine that the request was
- * for: whoever is an engine of the cluster can send this client what he likes, under his own
- * name. */
+ * for: any engine of the cluster can send this client what it likes, under its own name. */
 static bool is_answer(const struct ipcl_future *future, enum client_socket index,
                       struct message *message)
 {

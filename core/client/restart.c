@@ -1,13 +1,13 @@
 /* After the connection to the controller was lost and is back: which engines there are now, and
  * which of our requests anybody still knows. I/O thread.
  *
- * The controller may be the same, or another in its place that knows only what its engines tell it
- * when they register again. So we ask twice: at once whether it is the same, and once engines have
- * had time to come back, which engines it has and which requests are pending (ipyparallel's
- * connection_request and queue_request). Our controllers say by themselves, in their answer or when
- * it comes about, which engines of the previous controller have ended, and how. What is not pending
- * and was not answered is lost, with its answer or before it ran. A task is sent again, and the
- * controller says whether it may run (again); anything else fails with a sentence, and does not
+ * The controller may be the same. Or it is another in its place, which knows only what engines tell
+ * it when they register again. So we ask twice: at once, whether it is the same; and after engines
+ * have had time to come back, which engines it has and which requests are pending (ipyparallel's
+ * connection_request and queue_request). Our controllers say by themselves, in their answer or
+ * later, which engines of the previous controller have ended, and how. A request that is not
+ * pending and was not answered is lost, with its answer or before it ran. A task is sent again, and
+ * the controller says whether it may run (again); anything else fails with a sentence, and does not
  * stay pending for ever. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Views: what a C program mostly wants to ask of a set of engines, or of the load balancer. */
+/* Views: what most C programs ask of a set of engines, or of the load balancer. */
 #include "client/submission_private.h"
 
 #include <ctype.h>

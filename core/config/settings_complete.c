@@ -65,7 +65,7 @@ static void offer_options(const struct settings *settings, FILE *stream)
         if (item->base)
             continue;
         settings_each_word(item->option->aliases, offer_alias, &offered);
-        /* There are hundreds: only for whoever has begun with a class. */
+        /* There are hundreds: only for words that begin with a class. */
         if (strlen(settings->typed.word) < 3 || !isupper((unsigned char)settings->typed.word[2]))
             continue;
         snprintf(word, sizeof(word), "--%s.%s=", item->class_name, item->option->name);

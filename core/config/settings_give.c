@@ -26,7 +26,7 @@ struct setting *settings_lookup(const struct settings *settings, const char *cla
     return renamed ? settings_lookup(settings, target, renamed) : inherited;
 }
 
-/* For settings_each_word(): puts a word in the place of the same one in another case. */
+/* For settings_each_word(): replaces the same word in another case. */
 static bool take_choice(void *text, const char *word)
 {
     return !strcasecmp(text, word) && strcpy(text, word);

@@ -148,7 +148,7 @@ static void take_text(const struct settings *settings, const char *name, char *o
         memcpy(ours, there, CONNECTION_TEXT_BYTES);
 }
 
-/* What the file says, but for what has been decided. */
+/* What the file says, except what is decided already. */
 static void reuse_take_side(const struct old *old)
 {
     struct connection decided = *old->ours;

@@ -12,8 +12,8 @@
 #define BECOME_VARIABLE "IPCLUSTER_ENGINE_WATCHER"
 
 /* Makes this process the interpreter that the kernel asks for, with the engine's own command line
- * behind. There the engine starts anew, but for the watcher. Returns 0 where the
- * kernel is created in whatever process there is; -1 with `error` set. */
+ * appended. There the engine starts again; only the watcher is there already. Returns 0 if the
+ * kernel can be created in any process, such as this one; -1 with `error` set. */
 int become_interpreter(struct engine *engine, const struct settings *settings,
                        const struct ipcl_plugin *kernel, char **argv, struct ipcl_error *error);
 /* In the interpreter: takes over the socket. Returns 0 or -1 with `error` set. */

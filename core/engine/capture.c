@@ -52,8 +52,8 @@ int capture_map(struct capture *capture, struct ipcl_error *error)
     return 0;
 }
 
-/* A way to the same file that never waits for its reader, or -1. A pipe or terminal is opened anew
- * for that, as others, too, have the descriptor that we have. */
+/* A way to the same file that never waits for its reader, or -1. A pipe or terminal is opened again
+ * for that, because others have the descriptor that we have, too. */
 static int open_copy(int target)
 {
     struct stat what;
@@ -74,8 +74,8 @@ static void close_pipe(struct capture_stream *stream)
 
 static struct capture *started;
 
-/* In a child that user code forks, and which may print and outlive the engine: whoever has a pipe's
- * end to read waits for ever for a reader where there is none. */
+/* In a child that user code forks. It may print and outlive the engine. As long as a process has
+ * the reading end of a pipe, writers wait for ever, though nobody reads. */
 static void leave_pipes(void)
 {
     for (int i = 0; i < 2; i++)

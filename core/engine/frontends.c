@@ -6,8 +6,8 @@
  *     control   ROUTER  requests that do not wait for user code
  *     heartbeat ROUTER  echoes
  *
- * (the Jupyter messaging document). As with every Jupyter kernel messages are signed and not
- * encrypted, and whoever reaches iopub may read: so they have a key of their own, and are local
+ * (the Jupyter messaging document). As with every Jupyter kernel, messages are signed but not
+ * encrypted, and everybody who reaches iopub may read. So they have their own key, and are local
  * sockets in a private folder unless TCP is asked for. */
 #include "engine/frontends.h"
 

@@ -105,7 +105,7 @@ static void set_metadata(struct io *io, struct job *job, const char *status, con
     *made = make_metadata(io, job->started, job->published, status, content, members);
     if (*made && label)
         json_object_set_new(*made, "label", label_of(job));
-    if (*made && drains) /* or the scheduler would send another in the place of this one */
+    if (*made && drains) /* or the scheduler would send another task after this one */
         json_object_set_new(*made, "takes_more", json_false());
     if (*made && more)
         json_object_update(*made, (json_t *)more);

@@ -48,8 +48,8 @@ struct watch {
     struct oom oom; /* when it began */
 };
 
-/* Claims an output file, so that whoever is to show its end knows that more may come: see logs.h
- * of the supervisor. A descriptor of its own, as the others are the engine's and its children's,
+/* Claims an output file, so that a program that shows its end knows that more may come: see logs.h
+ * of the supervisor. It has its own descriptor: the engine and its children have the others,
  * too. */
 static int claim(int target)
 {
@@ -188,7 +188,7 @@ static bool read_zombie(const struct watch *watch, int *status)
     return state && state[1] && state[2] == 'Z' && last && sscanf(last, "%d", status) == 1;
 }
 
-/* And once it has: Linux 6.15 and later tell whoever has the file descriptor
+/* And after it has asked: Linux 6.15 and later tell it to anybody with the file descriptor
  * (linux/pidfd.h). */
 static bool read_reaped(const struct watch *watch, int *status)
 {

@@ -288,9 +288,9 @@ static bool is_of_this_life(const struct seal *seal, const unsigned char life[SE
     return seal->channel == SEAL_HUB && !memcmp(life, no_life, SEAL_LIFE_BYTES);
 }
 
-/* What may come from who does not know the life: whoever asks for it, and the news of an engine's
- * end, of which a controller that has taken another's place hears too. That is as true in every
- * life, and comes to nothing where it comes again: a uuid is one process's. */
+/* What may come from a peer that does not know the life: a request for it, and the news of an
+ * engine's end, which also a controller that has taken another's place hears. This news is true in
+ * every life. If it comes again, it does nothing: a uuid belongs to one process. */
 static bool is_introduction(const struct message *message)
 {
     return member_is(&message->msg_type, "connection_request") ||

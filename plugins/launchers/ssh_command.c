@@ -83,8 +83,7 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
 
 void ssh_command_remote(const struct text *agent, char remote[SSH_REMOTE_BYTES])
 {
-    /* The shell reads no further than the agent's end; whatever shell is the user's, it understands
-     * this. */
+    /* The shell reads no further than the agent's end. Every user's shell understands this line. */
     snprintf(remote, SSH_REMOTE_BYTES,
              "exec /bin/sh -c 'eval \"$(dd bs=1 count=%zu 2>/dev/null)\"'", agent->size);
 }

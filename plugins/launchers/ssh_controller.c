@@ -54,7 +54,7 @@ static int write_file(const struct ssh_set *set, const char *role, json_t *conne
     return outcome;
 }
 
-/* The clients' file is the last: whoever waits for both waits for it. */
+/* The clients' file is the last: a program that waits for both waits for it. */
 static void write_files(struct ssh_host *host)
 {
     struct ssh_set *set = host->set;

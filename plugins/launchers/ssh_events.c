@@ -213,8 +213,8 @@ static void tell_ended(struct ssh_host *host, unsigned index, int status)
     ssh_set_copy_ended(host->set, index, status, status ? reason : NULL);
 }
 
-/* The last of a host is told together with the end of the connection: whoever hears that all have
- * ended finds nothing left. */
+/* The end of a host's last copy is reported together with the end of the connection: when all are
+ * reported as ended, nothing is left. */
 static void ended(struct ssh_host *host, const char *rest)
 {
     unsigned number;

@@ -23,7 +23,7 @@ struct ssh_ports {
 json_t *ssh_connection_read(const char *profile_dir, const char *cluster_id, const char *role,
                             struct ipcl_error *error);
 /* Whether the controller that it leads to listens on this machine alone, and nobody named an SSH
- * server for whoever comes. False for NULL. */
+ * server for all that connect. False for NULL. */
 bool ssh_connection_is_here(const json_t *connection);
 
 /* Adds the ports of a connection file that is here. */

@@ -69,7 +69,7 @@ static bool take_text(struct scan *scan, struct scan *inside, bool *escaped)
     return true;
 }
 
-/* Steps over a number, true, false or null. A number's grammar is left to whoever reads it. */
+/* Steps over a number, true, false or null. The reader of a number checks its grammar. */
 static bool take_word(struct scan *scan)
 {
     static const char *const words[] = {"true", "false", "null"};

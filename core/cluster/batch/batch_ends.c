@@ -1,5 +1,5 @@
-/* Ends of single engines of a batch job, of which the batch system says nothing while the job goes
- * on: each engine runs in a wrapper that adds a line to a file in the log folder. */
+/* Ends of single engines of a batch job. The batch system says nothing about these while the job
+ * goes on. So each engine runs in a wrapper that adds a line to a file in the log folder. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* What becomes of batch jobs: each is reported for its own copies, and what all of them are doing
- * is told in one line.
+/* What happens to batch jobs: each is reported for its own copies, and one line shows the state of
+ * all.
  *
- * A job's life takes two files that call each other: batch_poll.c asks how it is, and what the
- * answer means here decides what is asked next. */
+ * Two files for a job's life call each other: batch_poll.c asks for its state, and this file
+ * decides what the answer means and what is asked next. */
 #include "cluster/batch/batch_private.h"
 
 #include <stdarg.h>

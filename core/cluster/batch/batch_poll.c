@@ -1,8 +1,8 @@
-/* Looking after batch jobs: one query for all jobs of a system, less and less often while nothing
+/* Asks about batch jobs: one query for all jobs of a system, less and less often while nothing
  * changes. All launchers of a process share one thread.
  *
- * This asks, and batch_job.c decides what the answers mean and what is asked next: the two files
- * of a job's life, which call each other. */
+ * Two files for a job's life call each other: this one asks, and batch_job.c decides what the
+ * answers mean and what is asked next. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +151,7 @@ static void tell_job(struct batch_job *job, const struct ipcl_command_end *end)
     }
 }
 
-/* A job that is told may end, and others with it: the list is read anew after each. What they are
+/* A job that is told may end, and others with it: the list is read again after each. What they are
  * all together is told once. */
 static void answered(void *self, void *context, const struct ipcl_command_end *end)
 {

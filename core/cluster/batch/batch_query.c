@@ -1,4 +1,4 @@
-/* Reading what a batch system's commands print: ids of jobs, and what became of them. */
+/* Reads what a batch system's commands print: ids of jobs, and their states. */
 #include "cluster/batch/batch_query.h"
 
 #include <ctype.h>

@@ -1,4 +1,4 @@
-/* Reading what a batch system's commands print: ids of jobs, and what became of them. */
+/* Reads what a batch system's commands print: ids of jobs, and their states. */
 #ifndef CLUSTER_BATCH_BATCH_QUERY_H
 #define CLUSTER_BATCH_BATCH_QUERY_H
 

@@ -1,5 +1,5 @@
-/* Submitting batch jobs, one after the other; the state is saved before and after each, so that a
- * supervisor that comes later finds by its name a job whose submission nobody saw end. */
+/* Submits batch jobs, one after the other. The state is saved before and after each. So a later
+ * supervisor can find a job by its name if nobody saw the end of its submission. */
 #include <stdlib.h>
 #include <string.h>
 

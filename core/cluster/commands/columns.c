@@ -1,5 +1,5 @@
-/* Tables that people read: each column is as wide as what stands in it, as names may be of any
- * length; on a terminal no line is wider than that. */
+/* Tables that people read. Each column is as wide as its longest text, because names may have any
+ * length; on a terminal no line is wider than the terminal. */
 #include "cluster/commands/columns.h"
 
 #include <limits.h>

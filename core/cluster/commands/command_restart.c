@@ -26,7 +26,7 @@ static const struct settings_program program = {
     .classes = CLUSTER_CLASSES,
 };
 
-/* Engines without a supervisor, which could start them anew. */
+/* Engines without a supervisor: nothing can start them again. */
 static int refuse(const json_t *engines, const json_t *taken, struct ipcl_error *error)
 {
     size_t i, k;

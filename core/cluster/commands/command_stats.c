@@ -98,7 +98,8 @@ static double value_of(const json_t *answer, const char *series)
     return json_number_value(json_object_get(json_object_get(answer, "values"), series));
 }
 
-/* A value, and how much of it was added in a second: not where another controller counts anew. */
+/* A value, and how much of it was added in a second: not if another controller has begun to
+ * count. */
 static void add_row(json_t *rows, const struct show *show, const json_t *answer, const char *name,
                     const char *series, const json_t *metric)
 {

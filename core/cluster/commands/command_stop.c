@@ -97,7 +97,7 @@ static void stop_supervisor(struct stopping *stopping, const struct state *state
 static int clean_up(struct stopping *stopping, const struct state *state)
 {
     if (!state_is_here(state) && !state_outlives(state)) {
-        state_remove(state); /* the machine was started anew */
+        state_remove(state); /* the machine was restarted */
         cluster_file_update(state->profile_dir, state->cluster_id);
         return EXIT_FINE;
     }

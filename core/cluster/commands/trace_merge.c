@@ -1,5 +1,6 @@
-/* Merging traces: each line keeps what it says, but for the process's number, where another process
- * has the same, and the time, where its host is another: then the wall clocks tell. */
+/* Merging traces: a line changes in two cases only. If another process has the same number, the
+ * process gets another number. If the file is of another host, the time is moved by the wall
+ * clocks. */
 #include "cluster/commands/trace_merge.h"
 
 #include <dirent.h>

@@ -150,7 +150,7 @@ static void poll_children(uv_timer_t *timer)
     }
     if (!again)
         uv_timer_stop(timer);
-    /* A callback may start or forget processes: the list is read anew after each. */
+    /* A callback may start or forget processes: the list is read again after each. */
     for (struct child *child = children->list; child;) {
         if (child->leader_gone && child->members == 0) {
             finish_child(child);

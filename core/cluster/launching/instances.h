@@ -1,5 +1,5 @@
-/* All that was started of a job: by one launcher first, and by a further instance of it whenever
- * more is started, as each starts once. One thread. */
+/* All that was started for a job: by one launcher at first. Each launcher starts once, so a further
+ * instance starts what is added later. One thread. */
 #ifndef CLUSTER_LAUNCHING_INSTANCES_H
 #define CLUSTER_LAUNCHING_INSTANCES_H
 

@@ -1,5 +1,5 @@
-/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
- * event loop. */
+/* One launcher at work: the class that a plugin offers, and the services that it gets, on the event
+ * loop. */
 #include "cluster/launching/launcher.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* One launcher at work: the class that a plugin offers, and the services that it is handed, on the
- * event loop. */
+/* One launcher at work: the class that a plugin offers, and the services that it gets, on the event
+ * loop. */
 #ifndef CLUSTER_LAUNCHING_LAUNCHER_H
 #define CLUSTER_LAUNCHING_LAUNCHER_H
 

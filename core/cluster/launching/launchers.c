@@ -14,7 +14,7 @@
 
 #define WORD_BYTES 128
 
-/* What the host reads for every launcher class, whoever wrote it. */
+/* What ipcluster reads for every launcher class, also for those of other plugins. */
 static const struct ipcl_option engine_options[] = {
     {"engine_cmd", IPCL_LIST, "", NULL, NULL,
      "The command of an engine. If empty: EngineLauncher.engine_cmd."},

@@ -39,7 +39,7 @@ static void say_call(const struct plugin_call *call, const char *what)
 }
 
 /* What follows is as it would be without us: when this returns a fault is there again, and a signal
- * that was sent is sent anew. */
+ * that was sent is sent again. */
 static void crashed(int signum, siginfo_t *how, void *context)
 {
     (void)context;

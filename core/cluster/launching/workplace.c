@@ -1,4 +1,4 @@
-/* The environment and the folder of whoever asked the supervisor for something. */
+/* The environment and the folder of a program that asked the supervisor for something. */
 #include "cluster/launching/workplace.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* The environment and the folder of whoever asked the supervisor for something: what is started for
- * them is started there. */
+/* The environment and the folder of a program that asked the supervisor for something: what is
+ * started for it is started there. */
 #ifndef CLUSTER_LAUNCHING_WORKPLACE_H
 #define CLUSTER_LAUNCHING_WORKPLACE_H
 

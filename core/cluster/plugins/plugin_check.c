@@ -1,5 +1,5 @@
-/* ipcluster plugins check: all that is wrong with one plugin's file. A process of its own loads and
- * runs the plugin; the calling process only waits for it. */
+/* ipcluster plugins check: all faults of one plugin's file. A separate process loads and runs the
+ * plugin; the calling process only waits for it. */
 #include "cluster/plugins/plugin_check.h"
 
 #include <errno.h>

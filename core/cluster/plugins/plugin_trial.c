@@ -1,5 +1,5 @@
-/* A launcher class at work on made-up jobs, whose programs are sleep and true: what launcher.h
- * promises of it is looked for. */
+/* Runs a launcher class on test jobs, whose programs are sleep and true, and checks what launcher.h
+ * promises. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

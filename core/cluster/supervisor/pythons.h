@@ -1,4 +1,4 @@
-/* Which Python engines run in, for whoever starts them. */
+/* Which Python engines run in, for the code that starts them. */
 #ifndef CLUSTER_SUPERVISOR_PYTHONS_H
 #define CLUSTER_SUPERVISOR_PYTHONS_H
 

@@ -1,10 +1,10 @@
 /* The places of a set's engines: which are registered, which have ended, and which come back, when
  * and under which id. Knows of no launcher and no hub.
  *
- * That an engine has gone is told twice: its launcher says that a copy has ended, as a rule without
- * saying whose it was, and the hub that an engine is not registered any more. Either may come
- * first. An engine that only the hub misses may come back to it by itself; one of which only the
- * launcher knows still has its id. So a place is free once both have spoken. */
+ * The end of an engine is reported twice. Its launcher says that a copy has ended, usually without
+ * saying which engine it was. The hub says that an engine is not registered any more. Either may
+ * come first. An engine that only the hub misses may come back to it by itself. An engine whose end
+ * only the launcher has reported still has its id. So a place is free when both have reported. */
 #include "cluster/supervisor/slots.h"
 
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #define SLOT_UUID_BYTES 64
 
 enum slot_fate {
-    FATE_RETURN,  /* it comes back as often as it may, where it does not end well */
+    FATE_RETURN,  /* it comes back up to N times, if it does not end well */
     FATE_END,     /* it was asked to end */
     FATE_RESTART, /* it was asked to end, and comes back at once, which is not counted */
 };

@@ -47,7 +47,7 @@ static bool is_done(const struct engine_set *set)
            !supervisor_may_grow(set);
 }
 
-/* As long as any engine works the controller stays, whoever started it. */
+/* The controller stays as long as any engine works, also an engine that others started. */
 void supervisor_look_for_engines(struct supervisor *supervisor)
 {
     bool was_empty = supervisor->empty;

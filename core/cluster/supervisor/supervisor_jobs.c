@@ -1,5 +1,5 @@
-/* The jobs of a supervisor, which are its controller and the engines of each set: their launchers,
- * and how they are started, found again and killed. */
+/* The jobs of a supervisor: its controller, and the engines of each set. Their launchers, and how
+ * they are started, found again and killed. */
 #include "cluster/supervisor/supervisor_private.h"
 
 #include <signal.h>

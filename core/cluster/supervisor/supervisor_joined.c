@@ -1,4 +1,4 @@
-/* Sets that have joined a cluster, and what whoever asked for them is told. */
+/* Sets that have joined a cluster, and what the program that asked for them is told. */
 #include "cluster/supervisor/supervisor_joined.h"
 
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static void tell_caller(void *context, json_t *line)
     control_tell(joined->caller, line, false);
 }
 
-/* What is said from now on is for whoever looks after the cluster. */
+/* Messages from now on are for the supervisor's own user. */
 static void caller_gone(void *context)
 {
     struct joined *joined = context;

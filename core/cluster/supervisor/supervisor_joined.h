@@ -1,5 +1,5 @@
-/* A set that ipcluster engines has the supervisor start, with the settings, environment and folder
- * of whoever typed it. */
+/* A set that the supervisor starts for ipcluster engines, with the settings, environment and folder
+ * of that command. */
 #ifndef CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
 #define CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
 

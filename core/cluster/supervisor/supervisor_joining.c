@@ -1,5 +1,5 @@
-/* How a set joins a cluster: the supervisor reads the words of ipcluster engines as that does,
- * where it was typed. */
+/* How a set joins a cluster: the supervisor reads the words of ipcluster engines as that command
+ * itself would, in its folder and environment. */
 #include <stdlib.h>
 #include <string.h>
 

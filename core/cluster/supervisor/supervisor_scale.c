@@ -1,7 +1,6 @@
-/* A set that is to have another number of engines. More are started by a further instance of its
- * launcher. Of those that are too many, batch jobs that wait are cancelled here. Running engines
- * are ended elsewhere, by whoever knows whether a client would miss them; until then no engine that
- * ends comes back. */
+/* A set whose number of engines changes. A further instance of its launcher starts more. If there
+ * are too many, batch jobs that wait are cancelled here. Running engines are ended by other code,
+ * which knows whether a client would miss them. Until then no engine that ends comes back. */
 #include "cluster/supervisor/supervisor_private.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* The life of a set of engines: it is started, comes up, and is stopped.
  *
- * Stopping is in one order, the same for whomever: engines are asked over the wire, which lets also
- * those that run user code finish MPI and leave by themselves; those that have heard it get the
- * time that an engine may take (base/ending.h); what then remains is signalled by its launcher, and
+ * There is one order of stopping. First engines are asked over the wire: so also engines that run
+ * user code finish MPI and leave by themselves. Engines that have got the request have the time
+ * that an engine may take (base/ending.h). What then remains is signalled by its launcher, and
  * killed. */
 #include <limits.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* How the supervisor ends a cluster: engines first, then the controller, each politely and then
- * not; and what is removed afterwards. */
+/* How the supervisor ends a cluster: engines first, then the controller, each politely at first and
+ * then by a kill; and what is removed afterwards. */
 #include "cluster/supervisor/supervisor_private.h"
 
 #include <dirent.h>

@@ -47,9 +47,9 @@ static const json_t *ask_alone(struct hub_watch *watch, const char *request, jso
 }
 
 /* Sends each of these engines a control message, and waits until all have answered, or none more
- * does for so long. An answer is that of the engine whose request it names, whatever it says of
- * itself, and whoever gives it: the controller does for an engine that has gone. Returns the
- * answers' contents by the uuids of the engines, a new object. */
+ * does for so long. An answer belongs to the engine whose request it names, whatever it says about
+ * itself. It need not come from that engine: the controller answers for an engine that has gone.
+ * Returns the answers' contents by the uuids of the engines, a new object. */
 static json_t *ask_engines(struct hub_watch *watch, const json_t *uuids, const char *request,
                            const json_t *content, int timeout_ms)
 {

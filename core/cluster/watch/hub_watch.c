@@ -121,7 +121,7 @@ static void take_message(struct hub_watch *watch, const void *socket,
     const char *type = message->type;
     if (!type || !message->content)
         return;
-    /* Others come late: whoever asked does not wait for them any more. */
+    /* Others come late: nobody waits for them any more. */
     if (watch->answers && message->answers && !strcmp(message->answers, watch->link.asked))
         json_object_set(watch->answers, type, message->content);
     if (socket == watch->link.notification)

@@ -8,7 +8,7 @@
 #include "cluster/watch/hub_link.h"
 #include "cluster/watch/hub_watch.h"
 
-/* How often the hub is asked anew: a subscription may begin after an engine was announced. */
+/* How often the hub is asked again: a subscription may begin after an engine was announced. */
 #define HUB_ASK_MS 500
 
 struct watched_engine {

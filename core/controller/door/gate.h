@@ -1,5 +1,5 @@
-/* What libzmq is given to read. It keeps whatever a connection sends before it asks us: a frame of
- * any size, also from a peer that has not proved yet that it may come, and every topic that is
+/* What libzmq may read. It keeps all that a connection sends before it asks us: a frame of any
+ * size, also from a peer that has not proved yet that it may come, and every topic that is
  * subscribed to. So the controller reads along, and ends a connection at the first header of a
  * frame that is too large. */
 #ifndef CONTROLLER_DOOR_GATE_H

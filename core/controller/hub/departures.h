@@ -1,11 +1,11 @@
-/* Engines that have gone: those of which clients are yet to be told, and the last ones, for whoever
- * asks later.
+/* Engines that have gone: those whose end clients do not know yet, and the last ones, for later
+ * questions.
  *
  * Where an engine has gone, clients fail by themselves what it had, and ipyparallel's clients
  * cannot bear a second answer. So there is one rule for which thread answers first: the schedulers,
  * which hear of it at once. What the engine has answered is passed on, what it did not get is
  * answered in its place, and what still comes from it does not count. Only then clients are
- * told. */
+ * told.  */
 #ifndef CONTROLLER_HUB_DEPARTURES_H
 #define CONTROLLER_HUB_DEPARTURES_H
 

@@ -1,8 +1,9 @@
 /* The hub's engines that have ended: who is told, when, and with which reason. The hub's thread.
  *
- * Why a batch job has ended its batch system says, which whoever started the engines asks. Where
- * somebody does, the task scheduler hears of an end at once, so that the engine gets nothing new,
- * and all others, and with them the clients, as soon as the reason is known or a moment later. */
+ * A batch system says why a batch job has ended, and the supervisor that started the engines asks
+ * it. If a supervisor does so, the task scheduler hears of an end at once, so that the engine gets
+ * nothing new. All others, and the clients, hear of it when the reason is known, or after a
+ * moment. */
 #include "controller/hub/hub_ends.h"
 
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static void drop_explainer(struct hub *hub, struct explainer *explainer)
     free(explainer);
 }
 
-/* Forgets whoever has not asked for a while, and of this name. */
+/* Forgets supervisors that have not asked for a while, and the one of this name. */
 static void drop_explainers(struct hub *hub, const void *client, size_t size)
 {
     struct explainer *explainer, *next;
@@ -202,7 +203,7 @@ static void ask_explainer(struct hub *hub, const struct explainer *explainer)
     json_decref(content);
 }
 
-/* Has whoever knows why asked. Returns whether anybody may. */
+/* Asks supervisors that may know why. Returns whether there are any. */
 static bool ask_why(struct hub *hub, const struct hub_engine *engine)
 {
     struct explainer *explainer;

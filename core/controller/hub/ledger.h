@@ -27,7 +27,7 @@ struct ledger {
 /* Returns 0, or -1 with `error` set. */
 int ledger_init(struct ledger *ledger, struct ipcl_error *error);
 
-/* `engine` may be NULL. A msg_id that is pending already is entered anew. */
+/* `engine` may be NULL. A msg_id that is pending already is entered again. */
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
                    struct hub_engine *engine);
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct hub_engine *engine);

@@ -93,7 +93,7 @@ static bool make_again(void *context, const struct ipcl_record *old)
     return false;
 }
 
-/* Records one task anew and hands it to the hub. Returns 0, or -1 with `error` set. */
+/* Records one task again and hands it to the hub. Returns 0, or -1 with `error` set. */
 static int resubmit_one(struct again *again, json_t *id, const json_t *keys)
 {
     json_t *query = json_pack("{s:O}", "msg_id", id);

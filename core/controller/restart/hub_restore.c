@@ -67,7 +67,7 @@ static void hub_restart_release(struct hub *hub)
     free(hub->previous);
 }
 
-/* Tells clients of those of the previous controller that they wait for in vain. Should one come
+/* Tells clients about the previous controller's engines that have not come back. If one comes
  * later, it is an engine like others. */
 static void check_previous(struct hub *hub)
 {

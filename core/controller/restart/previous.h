@@ -19,7 +19,7 @@ struct previous {
                            nobody is waited for */
 };
 
-/* Takes over nothing of `engine`, of which id, uuid, route and info are noted. */
+/* Notes id, uuid, route and info of `engine`; takes nothing over. */
 void previous_add(struct previous *previous, const struct hub_engine *engine);
 /* One that is awaited, or NULL. */
 const struct hub_engine *previous_awaited(const struct previous *previous, const char *uuid);

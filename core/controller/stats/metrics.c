@@ -1,10 +1,9 @@
 /* The metrics' thread: answers GET /metrics over HTTP/1.1, one request a connection.
  *
- * It owns its sockets and reads counters, so that whatever a scraper does, or leaves undone, is no
- * other thread's concern; and it does little for any: there are few connections, of which the
- * oldest makes room for a new one, each has a short time in all, and a request is short. No library
- * for HTTP serves better here: those that there are would bring one for TLS with them, and several
- * more, into every controller. */
+ * It owns its sockets and reads counters, so a scraper cannot disturb another thread. And it does
+ * little for each: there are few connections, a new one ends the oldest, each has a short time in
+ * all, and a request is short. A library for HTTP is no better here: it would bring one for TLS,
+ * and several more, into every controller. */
 #include "controller/stats/metrics.h"
 
 #include <arpa/inet.h>
@@ -57,7 +56,7 @@ static void hang_up(struct scraper *connection)
     *connection = (struct scraper){.fd = -1};
 }
 
-/* A free place, or that of whoever has been here for longest. */
+/* A free place, or the place of the oldest connection. */
 static struct scraper *make_room(struct metrics *metrics)
 {
     struct scraper *oldest = &metrics->connections[0];

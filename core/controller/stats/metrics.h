@@ -1,4 +1,4 @@
-/* The metrics' text (OpenMetrics), over HTTP: for Prometheus, and for whatever else reads that. */
+/* The metrics' text (OpenMetrics), over HTTP: for Prometheus and other readers of this format. */
 #ifndef CONTROLLER_STATS_METRICS_H
 #define CONTROLLER_STATS_METRICS_H
 
