@@ -84,7 +84,7 @@ static const struct settings_flag flags[] = {
     {"show-config-json", BASE_CLASS, "show_config", "true", "The same."},
 };
 static const struct settings_flag process_flags[] = {
-    {"init", BASE_CLASS, "auto_create", "true", "Make the profile where it is not there."},
+    {"init", BASE_CLASS, "auto_create", "true", "Make the profile if it does not exist."},
 };
 
 static int is_profile(const struct dirent *entry)

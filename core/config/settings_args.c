@@ -293,8 +293,7 @@ int settings_parse(struct settings *settings, int argc, char **argv, char **word
         } else if (!options || *typed != '-' || !typed[1]) {
             words[word_count++] = typed;
         } else if (read_word(typed, &word)) {
-            return ipcl_error_set(error, "unknown option %.80s...: no option has so long a name",
-                                  typed);
+            return ipcl_error_set(error, "unknown option %.80s...: the name is too long", typed);
         } else if (parse_option(&arguments, &word)) {
             return -1;
         }

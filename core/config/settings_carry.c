@@ -80,7 +80,7 @@ int settings_carry(struct settings *settings, FILE *input, FILE *output, struct 
         json_pack("{s:o s:o s:o}", "settings", text ? json_loads(text, 0, NULL) : NULL,
                   "without_effect", carrying.without_effect, "refused", carrying.refused);
     if (!classes || !report)
-        ipcl_error_set(error, "there are no settings to hand on, or memory is short");
+        ipcl_error_set(error, "there are no settings to pass on, or memory is short");
     else
         status = json_dumpf(report, output, 0);
     free(text);

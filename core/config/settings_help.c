@@ -206,7 +206,7 @@ static void write_sources(const struct settings_program *program, FILE *stream)
             "  the command line\n",
             program->name, program->name);
     if (program->classes)
-        fprintf(stream, "These class names are one: %s.\n", program->classes);
+        fprintf(stream, "These class names mean the same: %s.\n", program->classes);
 }
 
 void settings_help(const struct settings *settings, bool all, FILE *stream)
@@ -222,10 +222,10 @@ void settings_help(const struct settings *settings, bool all, FILE *stream)
     write_flags(settings, stream);
     if (all) {
         write_settings(settings, stream);
-        write_others(settings, IPCL_INHERITED, "\nSettings that a class has from another:\n",
-                     stream);
+        write_others(settings, IPCL_INHERITED,
+                     "\nSettings that a class takes from another class:\n", stream);
         write_others(settings, IPCL_RENAMED, "\nipyparallel's other names:\n", stream);
-        write_others(settings, IPCL_PASSED, "\nHanded on unchanged:\n", stream);
+        write_others(settings, IPCL_PASSED, "\nPassed on unchanged:\n", stream);
         write_others(settings, IPCL_IGNORED, "\nAccepted with a warning, and without effect:\n",
                      stream);
         write_sources(program, stream);

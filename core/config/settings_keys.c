@@ -100,9 +100,9 @@ void settings_warn_of_keys(const struct settings *settings)
         if (!(settings->keys_shown & 1u << i))
             continue;
         settings_variable(keys[i].class_name, keys[i].name, variable);
-        log_warn("--%s.%s has shown the key to everybody on this machine (ps) until it was "
-                 "overwritten just now: give it %sin the environment (%s) or in a file of settings "
-                 "that only you can read",
+        log_warn("everybody on this host could read the key in --%s.%s (with ps) until it was "
+                 "overwritten just now: give it %sin the environment (%s) or in a file of "
+                 "settings that only you can read",
                  keys[i].class_name, keys[i].name, keys[i].file, variable);
     }
 }

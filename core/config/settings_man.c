@@ -244,9 +244,10 @@ void settings_man(const struct settings *settings, FILE *stream)
     const struct settings_program *program = settings->program;
     write_title(program, stream);
     write_options(settings, stream);
-    write_others(settings, IPCL_INHERITED, ".SS Settings that a class has from another\n", stream);
+    write_others(settings, IPCL_INHERITED, ".SS Settings that a class takes from another class\n",
+                 stream);
     write_others(settings, IPCL_RENAMED, ".SS ipyparallel's other names\n", stream);
-    write_others(settings, IPCL_PASSED, ".SS Handed on unchanged\n", stream);
+    write_others(settings, IPCL_PASSED, ".SS Passed on unchanged\n", stream);
     write_others(settings, IPCL_IGNORED, ".SS Accepted with a warning, and without effect\n",
                  stream);
     write_files(program, stream);

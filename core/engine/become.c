@@ -34,8 +34,8 @@ int become_take_over(struct engine *engine, struct ipcl_error *error)
     const char *text = getenv(BECOME_VARIABLE);
     if (!text || sscanf(text, "%d", &engine->watcher) != 1 ||
         (engine->watcher >= 0 && fcntl(engine->watcher, F_SETFD, FD_CLOEXEC)))
-        return ipcl_error_set(error, "an engine's Python is started by ipengine, or by "
-                                     "python -m ipcluster.engine");
+        return ipcl_error_set(error, "start an engine with ipengine, or with python -m "
+                                     "ipcluster.engine");
     unsetenv(BECOME_VARIABLE);
     return 0;
 }
@@ -85,8 +85,7 @@ static int execute(char *const *command, char *const *arguments, struct ipcl_err
     memcpy(words + used + leading, arguments, following * sizeof(*words));
     execv(words[0], words);
     ipcl_error_set(error,
-                   "%s, in which this engine is to run, cannot be executed: %s. "
-                   "--python=PATH names another",
+                   "this engine cannot run in %s: %s. Name another Python with --python=PATH",
                    command[0], strerror(errno));
     free(words);
     return -1;

@@ -57,8 +57,9 @@ int bounds_read_memory(const struct settings *settings, long long *bytes, struct
     if (!*text || !read_amount(text, bytes))
         return 0;
     return ipcl_error_set(error,
-                          "IPEngine.memory_limit is bytes, an amount with K, M, G or T behind it, "
-                          "or a part of this host's memory such as 80%%, not '%.100s'",
+                          "IPEngine.memory_limit must be a number of bytes, an amount such as "
+                          "512M (with K, M, G or T), or a part of this host's memory such as "
+                          "80%%, not '%.100s'",
                           text);
 }
 
@@ -145,9 +146,9 @@ static void look_at_time(struct io *io, long long now_ms)
         return;
     }
     snprintf(text, sizeof(text),
-             "the engine ends: a request went on for %d s after it was interrupted, as it had run "
-             "longer than its time limit of %g s",
-             TIME_GRACE_MS / 1000, bounds->seconds);
+             "the engine ends: a request ran longer than its time limit of %g s, and was still "
+             "running %d s after it was interrupted",
+             bounds->seconds, TIME_GRACE_MS / 1000);
     end_engine(io, text);
 }
 
@@ -162,14 +163,14 @@ static void look_at_memory(struct io *io, long long now_ms)
     double limit = (double)io->engine->memory_limit_bytes;
     if (bytes > limit) {
         snprintf(text, sizeof(text),
-                 "the engine ends: it has %.0f MiB in memory, more than the %.0f MiB that it may "
-                 "have (IPEngine.memory_limit)",
+                 "the engine ends: it uses %.0f MiB of memory, more than its limit of %.0f MiB "
+                 "(IPEngine.memory_limit)",
                  bytes / mib, limit / mib);
         end_engine(io, text);
     } else if (bytes > WARN_PART * limit && !bounds->warned) {
         bounds->warned = true;
-        log_warn("the engine has %.0f MiB in memory of the %.0f MiB that it may have "
-                 "(IPEngine.memory_limit): beyond them it ends",
+        log_warn("the engine uses %.0f MiB of memory; above %.0f MiB it ends "
+                 "(IPEngine.memory_limit)",
                  bytes / mib, limit / mib);
     } else if (bytes < AGAIN_PART * limit) {
         bounds->warned = false;

@@ -40,7 +40,7 @@ static int wait_for_file(struct engine *engine, struct ipcl_error *error)
     long long begun_ms = clock_ms();
     if (path_exists(engine->connection_file))
         return 0;
-    log_warn("%s is not there: waiting up to %g seconds for a controller to write it",
+    log_warn("%s does not exist yet: waiting up to %g seconds for a controller to write it",
              engine->connection_file, seconds);
     while (clock_ms() - begun_ms < seconds * 1000) {
         nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
@@ -65,8 +65,8 @@ static int read_info(struct engine *engine, const char *info, struct ipcl_error 
                             &engine->stated, error);
 }
 
-/* Where a setting is given, it is in place of what the file says, or, with `if_none`, of what it
- * does not say. */
+/* A setting that is given replaces what the file says; with `if_none` only where the file says
+ * nothing. */
 static int set_text(const struct engine *engine, const char *class_name, const char *name,
                     bool if_none, char *text, size_t bytes, struct ipcl_error *error)
 {
@@ -79,8 +79,8 @@ static int set_text(const struct engine *engine, const char *class_name, const c
     return 0;
 }
 
-/* Puts settings in the place of what the connection says. Returns its serializer, or NULL with
- * `error` set. */
+/* Replaces parts of the connection by settings. Returns its serializer, or NULL with `error`
+ * set. */
 static const struct ipcl_serial_operations *
 complete(const struct engine *engine, struct connection *connection, struct ipcl_error *error)
 {
@@ -165,7 +165,7 @@ bool engine_read_new_connection(struct engine *engine)
             : complete(engine, &found, &error);
     bool differs = serial && memcmp(&found, &engine->stated, sizeof(found)) != 0;
     if (!serial)
-        log_warn("%s is new, and not followed: %s", engine->connection_file, error.text);
+        log_warn("%s is new, but cannot be used: %s", engine->connection_file, error.text);
     if (differs) {
         engine->stated = found;
         engine->serial = serial;

@@ -115,7 +115,7 @@ void control_answer_drains(struct io *io)
 static const char *occupation(const struct io *io)
 {
     return io->running || !TAILQ_EMPTY(&io->queue) ? "it works"
-           : io->addressed                         ? "it may keep what a client has put there"
+           : io->addressed                         ? "it may hold data of a client"
                                                    : NULL;
 }
 
@@ -179,8 +179,7 @@ static void trace_request(struct io *io, struct job *job)
 
 static void debug_request(struct io *io, struct job *job)
 {
-    refuse(io, job, "NotImplementedError",
-           "an engine has no debugger: kernel_info_reply says so, too");
+    refuse(io, job, "NotImplementedError", "an engine has no debugger (see kernel_info_reply)");
 }
 
 static const struct {

@@ -154,7 +154,7 @@ static void take_answer(void *self, struct message *message)
         return;
     }
     if (!is_asked(&io->frontends, message)) {
-        log_limited(&io->bad_limit, IPCL_LOG_WARN, "an answer from whom nobody has asked dropped");
+        log_limited(&io->bad_limit, IPCL_LOG_WARN, "an answer dropped: its sender was not asked");
         return;
     }
     json_t *content = session_unpack(session, message_part(message, MESSAGE_CONTENT), &error);
@@ -299,10 +299,10 @@ int frontends_ask(struct io *io, const char *prompt, bool secret, struct ipcl_er
     struct job *job = io->running;
     struct message message;
     if (!job || job->door != &frontends->door || message_identities(&job->message) != 1)
-        return ipcl_error_set(error, "this client takes no questions");
+        return ipcl_error_set(error, "this client does not accept questions");
     zmq_msg_t *identity = message_peer(&job->message);
     if (zmq_msg_size(identity) > sizeof(frontends->asked))
-        return ipcl_error_set(error, "this client's name is too long for one that is asked");
+        return ipcl_error_set(error, "this client's name is too long to ask it a question");
     zmq_msg_t *header = message_part(&job->message, MESSAGE_HEADER);
     json_t *content = json_pack("{s:s s:b}", "prompt", prompt, "password", secret);
     struct session_parts parts = {.msg_type = "input_request",

@@ -98,7 +98,7 @@ static void run_question(struct io *io, struct errand *errand)
 static int ask(void *base, const char *prompt, bool secret, struct ipcl_error *error)
 {
     struct question question = {{run_question}, prompt, secret, -1, error};
-    ipcl_error_set(error, "questions can be asked while a request runs");
+    ipcl_error_set(error, "questions can be asked only while a request runs");
     send_errand(of_kernel(base), &question.errand);
     return question.status;
 }
@@ -248,7 +248,7 @@ int host_run_startup(struct host *host, const char *profile_dir, struct ipcl_err
     char path[PATH_BYTES];
     const char *script = settings_string(engine->settings, "IPEngine", "startup_script");
     const char *command = settings_string(engine->settings, "IPEngine", "startup_command");
-    services_expect(error, "the kernel could not run what is run at its start");
+    services_expect(error, "the kernel could not run its start-up code");
     if (engine->kernel->start(engine->kernel_self, profile_dir, error))
         return -1;
     if (*command && engine->kernel->run(engine->kernel_self, command, &reason))

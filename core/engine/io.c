@@ -61,7 +61,7 @@ void io_obey(struct io *io, enum io_cause cause, const char *reason)
 void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms)
 {
     snprintf(io->ending, sizeof(io->ending), "%s", reason);
-    log_info("%s: it takes nothing new, and ends with what it has begun", io->ending);
+    log_info("%s: it accepts nothing new, finishes what it has begun, and ends", io->ending);
     io->draining = true;
     io->drained = code;
     io->cause = IO_ORDER;
@@ -76,11 +76,11 @@ void io_interrupt(struct io *io)
         io->engine->kernel->interrupt(io->engine->kernel_self, io->running->number);
 }
 
-/* The end of patience: what was sent leaves, and the process ends while user code holds the
+/* The engine waits no longer: what was sent leaves, and the process ends while user code holds the
  * interpreter. */
 static void end_process(struct io *io)
 {
-    log_warn("user code or MPI does not come to an end: ending the process without it");
+    log_warn("user code or MPI does not end: ending the process without waiting for it");
     capture_flush(&io->engine->capture);
     if (io->running && io->running->door && reply_wanted(io->running))
         reply_ended(io, io->running);
@@ -105,7 +105,7 @@ static void read_signals(void *self)
             io_stop(io, ENGINE_EXIT_STOPPED,
                     "the engine was interrupted before it had registered, and ends");
         else
-            log_warn("SIGINT ignored: nothing runs here; SIGTERM ends an engine");
+            log_warn("SIGINT ignored, because no request runs; SIGTERM ends an engine");
     }
 }
 
@@ -166,15 +166,14 @@ int io_watch_tunnel(struct io *io, struct ipcl_error *error)
 {
     struct tunnel *tunnel = io->engine->tunnel;
     if (tunnel && loop_add_fd(io->loop, tunnel_fd(tunnel), check_tunnel, io))
-        return ipcl_error_set(error, "ssh's words cannot be polled");
+        return ipcl_error_set(error, "the output of ssh cannot be polled");
     return 0;
 }
 
 static void stop_late(struct io *io)
 {
     size_t used = strlen(io->ending);
-    snprintf(io->ending + used, sizeof(io->ending) - used,
-             ", and the time is over that it had for what ran");
+    snprintf(io->ending + used, sizeof(io->ending) - used, ", and what ran did not finish in time");
     io_stop(io, io->drained, io->ending);
 }
 

@@ -94,7 +94,7 @@ struct io {
     uint64_t jobs;       /* given to it so far */
     bool addressed; /* since it began, or was cleared, something was asked of this engine and no
                        other: its namespace may have what a client has put there */
-    bool draining;  /* it takes nothing new, and ends with what it has begun */
+    bool draining;  /* it accepts nothing new, finishes what it has begun, and ends */
     enum engine_exit drained;      /* with this status then */
     long long stop_ms;             /* when draining or stopping: the end of patience */
     char ending[IPCL_ERROR_BYTES]; /* likewise: why, which is the answer to what is not finished */

@@ -23,7 +23,8 @@ const struct engine_module *module_load(struct ipcl_error *error)
     if (module && !strcmp(module->version, PACKAGE_VERSION))
         return module;
     if (module)
-        ipcl_error_set(error, "%s is of ipcluster %s, and this program of %s: install both again",
+        ipcl_error_set(error,
+                       "%s belongs to ipcluster %s, but this program to %s: install both again",
                        path, module->version, PACKAGE_VERSION);
     else
         ipcl_error_set(error, "the engine cannot be loaded: %s. Install ipcluster again",

@@ -88,10 +88,11 @@ int mpi_check_alone(int promised, struct ipcl_error *error)
     name_library(version);
     return ipcl_error_set(
         error,
-        "%s started %d engines as one MPI world, but their MPI is %.100s, which does not take part: "
-        "each would be a world of its own. Start them by the mpiexec that belongs to that MPI "
-        "(--MPILauncher.mpi_cmd=mpiexec.openmpi, or mpiexec.mpich), in a Slurm job also by "
-        "--SlurmLauncher.start_command='srun --mpi=pmix', or what else of `srun --mpi=list` that "
-        "MPI knows. Where each is to be a world of its own: --IPEngine.mpi_singleton=true",
+        "%s started %d engines as one MPI world, but their MPI is %.100s, which does not take "
+        "part: each engine would be a world of its own. Start them with the mpiexec that belongs "
+        "to that MPI (--MPILauncher.mpi_cmd=mpiexec.openmpi, or mpiexec.mpich); in a Slurm job "
+        "also with --SlurmLauncher.start_command='srun --mpi=pmix', or with another type of `srun "
+        "--mpi=list` that this MPI knows. If each engine should be a world of its own: "
+        "--IPEngine.mpi_singleton=true",
         launcher, launched, version);
 }

@@ -60,6 +60,7 @@ void oom_describe(const struct oom *since, char *text, size_t size)
     text[0] = '\0';
     if (before >= 0 && killed > 0)
         snprintf(text, size,
-                 "; since it began the kernel has killed %lld process%s of its %s for memory",
+                 "; since it began, the system has killed %lld process%s of its %s for lack of "
+                 "memory",
                  killed, killed == 1 ? "" : "es", own ? "control group" : "host");
 }

@@ -6,9 +6,10 @@
 #include "plugin/offer.h"
 
 static const struct settings_flag flags[] = {
-    {"secure", "Session", "keyfile", "", "Accepted, and without effect: as the controller says."},
+    {"secure", "Session", "keyfile", "",
+     "Accepted, without effect: the connection file says which key."},
     {"no-secure", "Session", "keyfile", "",
-     "Accepted, and without effect: as the controller says."},
+     "Accepted, without effect: the connection file says which key."},
 };
 static const struct settings_variable variables[] = {
     {"IPP_SESSION_KEY", "Session", "key"},
@@ -52,79 +53,78 @@ static const struct ipcl_option options[] = {
     {"url_file_name", IPCL_STRING, "", NULL, NULL,
      "The connection file's name in the profile's security folder."},
     {"connection_info", IPCL_STRING, "", NULL, NULL,
-     "What the connection file would say, in place of a file. It holds the key: give it in the "
+     "The content of a connection file, instead of a file. It holds the key: give it in the "
      "environment, as IPP_CONNECTION_INFO."},
     {"curve_serverkey", IPCL_STRING, "", NULL, NULL,
-     "The controller's public key for CurveZMQ, where the connection file has none."},
+     "The controller's public key for CurveZMQ, if the connection file has none."},
     {"sshserver", IPCL_STRING, "", "ssh", NULL,
-     "[user@]host[:port] through which OpenSSH tunnels to the controller, in place of what the "
-     "connection file says."},
+     "[user@]host[:port] through which OpenSSH tunnels to the controller, instead of the one in "
+     "the connection file."},
     {"sshkey", IPCL_STRING, "", "sshkey", NULL,
-     "The private key file for that. Where no server is named: for the controller's own host."},
-    {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile where it is not there."},
+     "The private key file for sshserver. If there is no sshserver: for the controller's own "
+     "host."},
+    {"auto_create", IPCL_BOOL, "false", NULL, NULL, "Make the profile if it does not exist."},
     {"wait_for_url_file", IPCL_REAL, "30", NULL, NULL,
      "How many seconds to wait for the connection file to appear."},
     {"timeout", IPCL_REAL, "30", "timeout", NULL,
-     "How many seconds to try to register before giving up. Where it is set, and wait_for_url_file "
-     "is not, the wait for the connection file is a part of it."},
+     "How many seconds to try to register before giving up. If this is set and wait_for_url_file "
+     "is not, the wait for the connection file counts, too."},
     {"location", IPCL_STRING, "", "location", NULL,
-     "The controller's host, in place of what the connection file says."},
+     "The controller's host, instead of the one in the connection file."},
     {"id", IPCL_INT, "-1", NULL, NULL,
-     "Ask for this engine id; -1: the MPI rank where there is one, otherwise the next that is "
-     "free."},
+     "Ask for this engine id. -1: the MPI rank if there is one, otherwise the next free id."},
     {"ids", IPCL_STRING, "", NULL, NULL,
-     "Ask for one of these engine ids (3,5-7): that of the MPI rank where there is one, or else the "
-     "first that is free. ipcluster gives them to engines that come back."},
+     "Ask for one of these engine ids (3,5-7): the one for the MPI rank if there is one, "
+     "otherwise the first free one. ipcluster sets this for engines that come back."},
     {"mpi", IPCL_STRING, "", "mpi", "mpi4py",
      "Initialise MPI before registering: mpi4py, pytrilinos, native, or the name of a plugin of "
      "kind mpi."},
     {"use_mpi", IPCL_BOOL, "false", NULL, NULL,
-     "Initialise MPI by mpi4py where `mpi` names nothing else, also in an engine that mpiexec did "
-     "not start."},
+     "Initialise MPI by mpi4py if `mpi` is not set, even in an engine that mpiexec did not start."},
     {"init_mpi", IPCL_STRING, "", NULL, NULL,
-     "Code to run in the user's namespace once MPI is initialised."},
+     "Code to run in the user's namespace after MPI is initialised."},
     {"mpi_singleton", IPCL_BOOL, "false", NULL, NULL,
-     "Let an engine that mpiexec did not start, or started as one of several, initialise MPI with "
-     "itself as the only rank."},
+     "Let an engine initialise MPI with itself as the only rank, even if mpiexec did not start "
+     "it, or started it as one of several."},
     {"mpi_size", IPCL_INT, "0", NULL, NULL,
-     "How many ranks were started as one MPI world, where the launcher's own environment does not "
-     "say it: an engine that finds itself alone ends. ipcluster gives it."},
+     "How many ranks were started as one MPI world, if the launcher's own environment does not "
+     "say it. An engine that then finds itself alone ends. ipcluster sets this."},
     {"startup_command", IPCL_STRING, "", "c", NULL,
      "Code to run in the user's namespace before registering."},
     {"startup_script", IPCL_STRING, "", "s", NULL,
      "A file to run in the user's namespace before registering."},
     {"max_heartbeat_misses", IPCL_INT, "50", NULL, NULL,
-     "End when this many heartbeats of the controller in a row have not come; 0: never. Until then "
-     "the engine waits for the controller, or for one that is started with --reuse in its place."},
+     "End when this many heartbeats of the controller in a row have not come. 0: never. Until "
+     "then the engine waits for the controller, or for a new one that is started with --reuse."},
     {"enable_nanny", IPCL_BOOL, "true", NULL, NULL,
-     "Start a small process that outlives this engine: were it to die suddenly, the controller "
-     "learns at once that it has, how, and what it printed last."},
+     "Start a watcher, a small process that outlives this engine. If the engine dies, the watcher "
+     "tells the controller at once how it died and what it printed last."},
     {"memory_limit", IPCL_STRING, "", NULL, NULL,
-     "How much memory this engine may have (4G, 512M, or 50% of the host's): near it there is a "
-     "warning in its log, and beyond it the engine ends, which clients are told. What it starts is "
-     "not counted."},
+     "How much memory this engine may use (4G, 512M, or 50% of the host's). Near this limit there "
+     "is a warning in its log. Above it the engine ends, and clients are told. Processes that it "
+     "starts are not counted."},
     {"end_notice", IPCL_REAL, "30", NULL, NULL,
-     "How many seconds before its batch job ends, where SLURM_JOB_END_TIME says when that is, this "
-     "engine takes nothing new: it finishes what it has begun, gives back the tasks that wait, and "
-     "ends. 0: it goes on until it is killed."},
+     "How many seconds before its batch job ends this engine accepts nothing new: it finishes "
+     "what it has begun, gives back the tasks that wait, and ends. SLURM_JOB_END_TIME says when "
+     "the job ends. 0: the engine goes on until it is killed."},
     {"engine_set", IPCL_STRING, "", NULL, NULL,
-     "The set of engines that this one belongs to: ipcluster gives it, and so knows which engines "
-     "are its own."},
+     "The engine set that this engine belongs to. ipcluster sets this, to know its own engines."},
     {"engine_copy", IPCL_INT, "-1", NULL, NULL,
-     "Which engine of its set this is, from 0: a launcher that starts engines on other hosts gives "
-     "it, and so says of each how it ended."},
+     "Which copy of its engine set this engine is, from 0. A launcher that starts engines on "
+     "other hosts sets this, to say how each engine ended."},
     {"batch_job", IPCL_STRING, "", NULL, NULL,
-     "How the batch job is called that this engine is in: by which system ('Slurm'), or with "
-     "variables of its environment ('Some job {SOME_JOB_ID}'). Where it is not given, the engine "
-     "looks for the variables of each system that ipcluster has a launcher for."},
+     "The batch job that this engine runs in: the name of its batch system ('Slurm'), or a text "
+     "with variables of the environment ('Some job {SOME_JOB_ID}'). If not set, the engine looks "
+     "for the variables of each batch system that ipcluster has a launcher for."},
     {"kernel", IPCL_STRING, "python", NULL, NULL, "What runs user code: a plugin of kind kernel."},
     {"python", IPCL_STRING, "", "python", NULL,
-     "The Python that the engine runs in: a path, or a name on PATH, of CPython 3.11 or later. "
-     "Default: that of the client whose Cluster() starts the engine, of the environment that is "
-     "activated ($VIRTUAL_ENV, $CONDA_PREFIX), or the one that ipcluster was installed for."},
+     "The Python that the engine runs in, CPython 3.11 or later: a path, or a name on PATH. "
+     "Default: the Python of the client whose Cluster() starts the engine; or that of the "
+     "activated environment ($VIRTUAL_ENV, $CONDA_PREFIX); or the one that ipcluster was "
+     "installed for."},
     {"client_python", IPCL_STRING, "", NULL, NULL,
-     "The Python of the client that starts this engine, which is taken where it is on the "
-     "engine's host, too, and no other is named: ipcluster gives it."},
+     "The Python of the client that starts this engine. It is used if `python` is not set and it "
+     "exists on the engine's host, too. ipcluster sets this."},
 };
 
 const struct ipcl_option_table engine_options = {"IPEngine", options,
@@ -135,18 +135,18 @@ static const struct ipcl_option accepted[] = {
     {"out_stream_factory,display_hook_factory", IPCL_IGNORED, "", NULL, NULL,
      "output is captured at the file descriptors"},
     {"curve_publickey,curve_secretkey", IPCL_IGNORED, "", NULL, NULL,
-     "an engine makes its own keys, anew each time"},
+     "an engine makes new keys each time"},
     {"mpi_registration_delay", IPCL_IGNORED, "", NULL, NULL,
-     "the controller registers as many engines at a time as there are"},
+     "the controller can register all engines at the same time"},
     {"registration_url,url", IPCL_IGNORED, "", "url", NULL,
      "the connection file says where the controller is"},
     {"ip,transport,regport", IPCL_IGNORED, "", NULL, NULL,
      "the connection file says where the controller is"},
-    {"paramiko", IPCL_IGNORED, "", NULL, NULL, "tunnels are those of OpenSSH"},
+    {"paramiko", IPCL_IGNORED, "", NULL, NULL, "tunnels always use OpenSSH"},
 };
 static const struct ipcl_option session[] = {
     {"key", IPCL_STRING, "", NULL, NULL,
-     "The key that signs messages, where the connection file has none."},
+     "The key that signs messages, if the connection file has none."},
     {"keyfile", IPCL_IGNORED, "", "keyfile", NULL, "the connection file says which key"},
     {"packer,unpacker,signature_scheme", IPCL_IGNORED, "", NULL, NULL,
      "the connection file says how messages are packed and signed"},

@@ -77,7 +77,7 @@ static void send_request(struct io *io, long long now_ms)
     if (session_build(door->session, &message, &parts, NULL, &error) ||
         seal_introduce(&door->seals[SEAL_HUB], &message, io->engine->route,
                        strlen(io->engine->route), door->sealed, &error))
-        log_error("no registration request can be made: %s", error.text);
+        log_error("a registration request cannot be made: %s", error.text);
     else if (message_send(&message, io->registrar))
         log_warn("the registration request was not sent: %s", zmq_strerror(errno));
     message_close(&message);
@@ -136,7 +136,7 @@ static void try_addresses(struct io *io, long long now_ms)
     const char *answered = reach_try(io->registration.reach, now_ms);
     if (!answered || io->registrar)
         return;
-    log_info("of the addresses that the controller on %s may have, %s answers first",
+    log_info("of the possible addresses of the controller on %s, %s answers first",
              connection->location, answered);
     reach_take(connection, answered);
     registration_release(io);
@@ -166,7 +166,7 @@ static bool follow_file(struct io *io)
     struct engine *engine = io->engine;
     if (io->running || !engine_read_new_connection(engine))
         return false;
-    log_info("%s is another controller's now", engine->connection_file);
+    log_info("%s belongs to another controller now", engine->connection_file);
     registration_release(io);
     zmq_socket_monitor(io->registrar, NULL, 0);
     loop_close(io->loop, registration->monitor);
@@ -207,8 +207,8 @@ static void watch_controller(struct io *io, uint16_t event)
     } else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ||
                event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
         log_limited(&io->misses_limit, IPCL_LOG_WARN,
-                    "what listens at the controller's address has another key: it was not started "
-                    "with --reuse");
+                    "the controller that now listens at this address has another key: it was not "
+                    "started with --reuse");
     }
 }
 
@@ -247,9 +247,8 @@ static void give_up(struct io *io)
                  registration->refusal);
     else if (registration->reached)
         snprintf(reason, sizeof(reason),
-                 "the controller at %s does not answer the registration: the key in %s is probably "
-                 "that of another "
-                 "cluster; use the connection file that this controller wrote",
+                 "the controller at %s does not answer the registration: the key in %s probably "
+                 "belongs to another cluster; use the connection file that this controller wrote",
                  url, file);
     else if (*words)
         snprintf(
@@ -259,10 +258,10 @@ static void give_up(struct io *io)
             file, words);
     else if (registration->handshake_failed)
         snprintf(reason, sizeof(reason),
-                 "%s ends the connection before it has begun: the controller there is full, which "
-                 "its log says (it has no file descriptor left), or does not accept the encryption "
-                 "key in %s: the connection file is of another cluster, or a controller without "
-                 "encryption listens there; use the connection file that this controller wrote",
+                 "%s ends the connection at once. Either the controller there is full (it has no "
+                 "file descriptor left; see its log), or it does not accept the encryption key in "
+                 "%s: the connection file belongs to another cluster, or the controller does not "
+                 "use encryption. Use the connection file that this controller wrote",
                  url, file);
     else if (!reach_has_choice(registration->reach) &&
              connection_check_name(&io->engine->connection, &said))
@@ -270,7 +269,8 @@ static void give_up(struct io *io)
     else if (registration->reach && !reach_has_answered(registration->reach)) {
         reach_explain(registration->reach, &io->engine->connection, file,
                       "start ipcontroller, or remove the file if it is left from an earlier one",
-                      "with --enginessh=HOST, so that engines come through SSH", clock_ms(), &said);
+                      "with --enginessh=HOST, so that engines connect through SSH", clock_ms(),
+                      &said);
         snprintf(reason, sizeof(reason), "%s", said.text);
     } else
         snprintf(reason, sizeof(reason),
@@ -278,7 +278,7 @@ static void give_up(struct io *io)
                  "the file if it is "
                  "left from an earlier one%s",
                  url, file,
-                 loopback ? "; this is a loopback address: for engines on other machines start "
+                 loopback ? "; this is a loopback address: for engines on other hosts start "
                             "ipcontroller with --ip=ADDRESS"
                           : "");
     io_stop(io, ENGINE_EXIT_REGISTRATION, reason);

@@ -245,7 +245,7 @@ void reply_ended(struct io *io, struct job *job)
 void reply_repeated(struct io *io, struct job *job)
 {
     json_t *content = error_content(io, "ConnectionError",
-                                    "the request has come a second time, and does not run again");
+                                    "the request came a second time: it does not run again");
     json_t *metadata = json_pack("{s:n}", "engine");
     reply_send(io, job, content, metadata, NULL, 0);
     json_decref(metadata);

@@ -120,7 +120,8 @@ static int read_connection(struct program *program, struct ipcl_error *error)
     const char *ids = settings_string(program->settings, "IPEngine", "ids");
     if (numbers_add(&engine->requested_ids, ids, 0, INT_MAX))
         return ipcl_error_set(error,
-                              "IPEngine.ids: '%s' is no list of ids such as 3,5-7, of at most %d",
+                              "IPEngine.ids: '%s' is not a list of ids such as 3,5-7, with at "
+                              "most %d ids",
                               ids, NUMBERS_MAX);
     engine->registry = program->registry;
     if (engine_read_connection(engine, program->profile.dir, error))
@@ -156,9 +157,8 @@ static int serve(struct program *program, struct ipcl_error *error)
 {
     struct engine *engine = &program->engine;
     pthread_t thread;
-    /* The limit of descriptors stays as it is, though a higher one is to be had: it is that of user
-     * code, too, where select() takes numbers up to 1023 only, and of the programs that user code
-     * starts. */
+    /* The limit of descriptors is not raised, though it could be: it is also that of user code,
+     * where select() takes numbers up to 1023 only, and of the programs that user code starts. */
     const struct socket_needs needs = {
         .who = "ipengine", .io_threads = 1, .descriptors = OWN_DESCRIPTORS, .threads = 1};
     engine->context = socket_context(&needs, error);
@@ -170,7 +170,7 @@ static int serve(struct program *program, struct ipcl_error *error)
     capture_start(&engine->capture);
     children_start(&engine->connection);
     if (pthread_create(&thread, NULL, engine_io_main, engine)) {
-        ipcl_error_set(error, "no thread can be started");
+        ipcl_error_set(error, "cannot start a thread");
         return failed(ENGINE_EXIT_FAILED, error);
     }
     pthread_setname_np(thread, "engine-io");

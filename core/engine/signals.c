@@ -28,7 +28,7 @@ int signals_open(struct ipcl_error *error)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-        return ipcl_error_set(error, "no pipe for signals: %s", strerror(errno));
+        return ipcl_error_set(error, "cannot make a pipe for signals: %s", strerror(errno));
     signal_pipe = ends[1];
     engine_pid = getpid();
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};

@@ -46,8 +46,8 @@ void watched_hand_over(struct engine *engine, const char *profile_dir)
         failure = send_files(first, profile_dir, files) ? errno : 0;
     }
     if (failure)
-        log_warn("no watcher can be started (%s): were this engine to die, nobody would learn of "
-                 "what",
+        log_warn("no watcher can be started (%s): if this engine dies, the controller will not "
+                 "learn how",
                  strerror(failure));
     const int done[] = {first, ends[0], files[WATCH_TEXT], files[WATCH_BEGUN],
                         failure ? ends[1] : -1};

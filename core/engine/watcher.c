@@ -76,7 +76,7 @@ static int compare(const void *left, const void *right)
     return *(const int *)left - *(const int *)right;
 }
 
-/* Of what the engine was started with it keeps the output. */
+/* Closes what the engine was started with, except the output. */
 static void keep_nothing_else(const struct watch *watch)
 {
     int kept[] = {STDERR_FILENO, watch->socket, watch->process, watch->claims[0], watch->claims[1]};
@@ -101,7 +101,7 @@ static void close_output(const struct watch *watch)
     close_claims(watch);
 }
 
-/* Whoever looks for engines by name is not to take it for one. */
+/* A search for engines by name must not find the watcher. */
 static void take_name(const struct watch *watch)
 {
     struct own_words words;
@@ -221,7 +221,7 @@ static void describe_core(char *text, size_t size)
         fclose(file);
     pattern[strcspn(pattern, " \n")] = '\0';
     if (*pattern == '|')
-        snprintf(text, size, "; %s has its core", pattern + 1);
+        snprintf(text, size, "; %s has its core file", pattern + 1);
     else
         snprintf(text, size, "; it has left a core file (kernel.core_pattern is %s)", pattern);
 }
@@ -264,8 +264,8 @@ static void tell_no_engine(const struct watch *watch)
         return;
     fprintf(
         stderr,
-        "ipengine: %s has ended before an engine ran in it: it is no CPython of 3.11 or later, or "
-        "what it runs as it starts has ended it. --python=PATH names another\n",
+        "ipengine: %s ended before an engine ran in it: it is not CPython 3.11 or later, or its "
+        "start-up code ended it. Name another Python with --python=PATH\n",
         watch->text);
 }
 

@@ -138,12 +138,12 @@ static void check_class(const struct ipcl_launcher_class *class,
 {
     char what[200];
     if (!class->name || !*class->name) {
-        tell(faults, "a launcher class of its lacks name");
+        tell(faults, "one of its launcher classes lacks name");
         return;
     }
     snprintf(what, sizeof(what), "its launcher class '%.128s'", class->name);
     if (class->role != IPCL_ROLE_CONTROLLER && class->role != IPCL_ROLE_ENGINES)
-        tell(faults, "%s has the role %d, which there is not", what, (int)class->role);
+        tell(faults, "%s has the role %d, which does not exist", what, (int)class->role);
     check_members(what, class, class_members, "launcher", faults);
 }
 
@@ -194,7 +194,7 @@ static void check_system(const struct ipcl_batch_system *system,
 {
     char what[200];
     if (!system || !system->name || !*system->name) {
-        tell(faults, "a batch system of its lacks name");
+        tell(faults, "one of its batch systems lacks name");
         return;
     }
     snprintf(what, sizeof(what), "its batch system '%.128s'", system->name);
@@ -220,7 +220,7 @@ static void check_classes(const struct ipcl_plugin *plugin, const struct descrip
         for (size_t k = 0; k < i && class.name; k++) {
             const char *other = descriptor_class(plugin, k).name;
             if (other && !strcasecmp(other, class.name))
-                tell(faults, "it has two launcher classes of the name %s", class.name);
+                tell(faults, "it has two launcher classes with the name %s", class.name);
         }
     }
     for (size_t i = 0; i < systems; i++)
@@ -233,7 +233,7 @@ static void check_tables(const struct ipcl_plugin *plugin, const struct descript
     static const struct settings_program nobody = {.name = "", .usage = ""};
     struct ipcl_error error;
     if (plugin->table_count && !plugin->tables) {
-        tell(faults, "its table_count is %zu, and it has no tables", plugin->table_count);
+        tell(faults, "its table_count is %zu, but it has no tables", plugin->table_count);
         return;
     }
     struct settings *settings = settings_create(&nobody, &error);
@@ -253,7 +253,8 @@ static bool check_abi(const struct ipcl_plugin *plugin, const struct descriptor_
              "with the installed headers",
              plugin->abi_major, plugin->abi_minor, IPCL_ABI_MAJOR, IPCL_ABI_MINOR);
     else if (plugin->size < sizeof(*plugin))
-        tell(faults, "its descriptor has %u bytes of %zu: rebuild it with the installed headers",
+        tell(faults,
+             "its descriptor has %u bytes instead of %zu: rebuild it with the installed headers",
              plugin->size, sizeof(*plugin));
     else
         return true;
@@ -273,11 +274,12 @@ void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, 
         return;
     }
     if (strcmp(plugin->name, name))
-        tell(faults, "it calls itself '%s': a plugin's file is named for it", plugin->name);
+        tell(faults, "it calls itself '%s': its file must have the same name", plugin->name);
     while (i < KIND_COUNT && strcmp(kinds[i].kind, plugin->kind))
         i++;
     if (i == KIND_COUNT)
-        tell(faults, "its kind '%s' is none: launcher, mpi, serial, kernel or store", plugin->kind);
+        tell(faults, "its kind '%s' does not exist: use launcher, mpi, serial, kernel or store",
+             plugin->kind);
     else
         check_members("its struct of operations", plugin->operations, kinds[i].members,
                       plugin->kind, faults);

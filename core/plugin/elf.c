@@ -16,7 +16,7 @@ typedef ElfW(Ehdr) file_header;
 typedef ElfW(Phdr) segment_header;
 typedef ElfW(Shdr) section_header;
 
-/* The header of the object that this code is in, by the linker: a plugin's is to be like it. */
+/* The header of the object that this code is in, by the linker: a plugin's must be like it. */
 extern const file_header __ehdr_start __attribute__((visibility("hidden")));
 
 struct image {
@@ -32,7 +32,7 @@ static bool is_inside(uint64_t start, uint64_t size, uint64_t end)
 
 static int set_cut_off(const struct image *image, struct ipcl_error *error)
 {
-    return ipcl_error_set(error, "it is cut off within its %llu bytes: copy or build it again",
+    return ipcl_error_set(error, "it is cut off after %llu bytes: copy or build it again",
                           (unsigned long long)image->size);
 }
 
@@ -82,11 +82,11 @@ static int check_header(const file_header *header, struct ipcl_error *error)
         header->e_machine != __ehdr_start.e_machine) {
         machine_name(header, built);
         machine_name(&__ehdr_start, own);
-        return ipcl_error_set(error, "it was built for %s%s, and this program for %s", built,
-                              strcmp(built, own) ? "" : " of the other byte order", own);
+        return ipcl_error_set(error, "it was built for %s%s, but this program for %s", built,
+                              strcmp(built, own) ? "" : " with the other byte order", own);
     }
     if (header->e_type != ET_DYN)
-        return ipcl_error_set(error, "it is %s and no shared object: build it with -shared -fPIC",
+        return ipcl_error_set(error, "it is %s, not a shared object: build it with -shared -fPIC",
                               header->e_type == ET_REL    ? "an object file"
                               : header->e_type == ET_EXEC ? "a program"
                                                           : "something else");
@@ -130,11 +130,11 @@ int elf_check(int fd, struct ipcl_error *error)
     struct image image = {.fd = fd};
     struct stat info;
     if (fstat(fd, &info))
-        return ipcl_error_set(error, "it cannot be looked at: %s", strerror(errno));
+        return ipcl_error_set(error, "it cannot be read: %s", strerror(errno));
     image.size = (uint64_t)info.st_size;
     if (read_part(&image, 0, image.header.e_ident, SELFMAG, error) ||
         memcmp(image.header.e_ident, ELFMAG, SELFMAG))
-        return ipcl_error_set(error, "it is no shared object");
+        return ipcl_error_set(error, "it is not a shared object");
     if (read_part(&image, 0, &image.header, sizeof(image.header), error) ||
         check_header(&image.header, error) || check_segments(&image, error))
         return -1;

@@ -51,7 +51,7 @@ static int check_file(const char *path, char real[PATH_BYTES], struct ipcl_error
     if (fd < 0)
         return -1;
     int status = fstat(fd, &info) || !S_ISREG(info.st_mode)
-                     ? ipcl_error_set(error, "it is no regular file")
+                     ? ipcl_error_set(error, "it is not a regular file")
                      : elf_check(fd, error);
     close(fd);
     return status;
@@ -131,7 +131,7 @@ static const struct ipcl_plugin *check(const char *path, struct counting *counti
     snprintf(name, sizeof(name), "%s", file);
     char *dot = strrchr(name, '.');
     if (!dot || strcmp(dot, ".so"))
-        count_fault(counting, "its file's name does not end in .so, as a plugin's does");
+        count_fault(counting, "its file name must end in .so");
     else
         *dot = '\0';
     if (check_file(path, real, &reason) || !(handle = open_file(real, NULL, &reason))) {

@@ -133,8 +133,8 @@ static void set_not_found(const struct registry *registry, const char *kind, con
                                    i ? ", " : "", registry->places[i].path, kind_folder(kind),
                                    registry->places[i].below_kind);
     ipcl_error_set(error,
-                   "there is no %s plugin '%s' (ipcluster plugins lists those there are); looked "
-                   "for %s.so in %s",
+                   "there is no %s plugin '%s' (ipcluster plugins lists all plugins); looked for "
+                   "%s.so in %s",
                    kind, name, name, folders);
 }
 
@@ -148,7 +148,7 @@ const struct ipcl_plugin *registry_load(struct registry *registry, const char *k
         return NULL;
     }
     if (!*name || *name == '.' || strchr(name, '/')) {
-        ipcl_error_set(error, "'%s' is not the name of a %s plugin: a name has no folder in it",
+        ipcl_error_set(error, "'%s' is not the name of a %s plugin: give a name without a folder",
                        name, kind);
         return NULL;
     }
@@ -161,7 +161,7 @@ const struct ipcl_plugin *registry_load(struct registry *registry, const char *k
             continue;
         const struct ipcl_plugin *plugin = loader_load(path, kind, name, &refusal);
         if (plugin && *first_refusal.text)
-            log_warn("%s; taking %s", first_refusal.text, path);
+            log_warn("%s; using %s", first_refusal.text, path);
         if (plugin)
             return plugin;
         if (!*first_refusal.text)

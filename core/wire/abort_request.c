@@ -27,11 +27,11 @@ int abort_request_read(struct abort_request *request, const struct session *sess
     *request = (struct abort_request){.session = {.name = "session"}};
     if (session_find(session, message_part(message, MESSAGE_HEADER), &request->session, 1) ||
         request->session.state != IPCL_MEMBER_TEXT)
-        return ipcl_error_set(error, "the header of a request to abort others names no session");
+        return ipcl_error_set(error, "the header of an abort request has no session");
     request->named = set_of(json_object_get(content, "msg_ids"));
     if (!request->named)
-        return ipcl_error_set(error, "msg_ids is a list of msg_ids, or an empty one for all that "
-                                     "wait of this client");
+        return ipcl_error_set(error, "msg_ids must be a list of msg_ids; an empty list means all "
+                                     "waiting requests of this client");
     return 0;
 }
 

@@ -153,8 +153,8 @@ static int read_field(const char *path, const json_t *object, const struct field
         if (field->optional)
             return 0;
         return ipcl_error_set(error,
-                              "the connection file %s has no '%s': it is not one of ipcluster's or "
-                              "ipyparallel's, or of too old a version",
+                              "the connection file %s has no '%s': it is not a file of ipcluster "
+                              "or ipyparallel, or its version is too old",
                               path, field->key);
     }
     if (field->text_bytes) {
@@ -248,9 +248,9 @@ int connection_read(const char *path, enum connection_role role, struct connecti
     char *text = path_read_secret(path, FILE_BYTES_MAX, &size, error);
     if (!text && errno == ENOENT)
         ipcl_error_set(error,
-                       "the connection file %s is not there: is a controller running? (ipcluster "
-                       "list shows those that "
-                       "are; ipcluster start, or ipcontroller, starts one)",
+                       "the connection file %s does not exist: is a controller running? "
+                       "(ipcluster list shows running clusters; ipcluster start, or ipcontroller, "
+                       "starts one)",
                        path);
     if (!text)
         return -1;
@@ -347,9 +347,9 @@ int connection_url(const struct connection *connection, int port,
     if (loopback && !here)
         return ipcl_error_set(
             error,
-            "the controller listens on loopback of %s only, which is another machine: start it with "
-            "--ip=ADDRESS (or --ip=0.0.0.0), run on that machine, or connect through SSH (ipengine "
-            "--ssh=%s, or sshserver of a client)",
+            "the controller listens only on loopback of %s, which is another host: start it with "
+            "--ip=ADDRESS (or --ip=0.0.0.0), run this program on that host, or connect through "
+            "SSH (ipengine --ssh=%s, or sshserver of a client)",
             location, location);
     if (everywhere)
         snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s%s:%d", tcp, here ? "127.0.0.1" : location,
@@ -383,13 +383,13 @@ int connection_check_name(const struct connection *connection, struct ipcl_error
     int code = getaddrinfo(host, NULL, NULL, &found);
     if (!code)
         freeaddrinfo(found);
-    return !code
-               ? 0
-               : ipcl_error_set(
-                     error,
-                     "the controller says that it is on %s, a name that is not known on this machine (%s): start it "
-                     "with --location=ADDRESS, one that this machine can reach",
-                     host, gai_strerror(code));
+    return !code ? 0
+                 : ipcl_error_set(
+                       error,
+                       "the controller says that it is on %s, but this host does not know that "
+                       "name (%s): start the controller with --location=ADDRESS, an address that "
+                       "this host can reach",
+                       host, gai_strerror(code));
 }
 
 bool connection_is_everywhere(const struct connection *connection)

@@ -28,8 +28,8 @@ struct poly *poly_create(const unsigned char key[POLY_KEY_BYTES], struct ipcl_er
     } else {
         ipcl_error_set(error, "%s",
                        mac ? "out of memory"
-                           : "OpenSSL offers no Poly1305 here, which messages are signed with: let "
-                             "its configuration (openssl.cnf) activate the default provider");
+                           : "OpenSSL offers no Poly1305 here, which is needed to sign messages: "
+                             "activate the default provider in its configuration (openssl.cnf)");
         poly_destroy(poly);
         poly = NULL;
     }

@@ -289,7 +289,7 @@ static void describe(const struct reach_target *target, long long now_ms, char *
     else if (target->socket)
         snprintf(text, size, "%s (what listens there does not begin to talk)", target->text);
     else if (target->failure == NOT_IT)
-        snprintf(text, size, "%s (what listens there is not this controller, or full)",
+        snprintf(text, size, "%s (another program listens there, or the controller is full)",
                  target->text);
     else if (target->failure && target->failure != ETIMEDOUT)
         snprintf(text, size, "%s (%s)", target->text, strerror(target->failure));
@@ -324,17 +324,16 @@ void reach_explain(const struct reach *reach, const struct connection *connectio
             file, here, reach->port, tried, refused);
     else if (is_mistaken(reach))
         ipcl_error_set(error,
-                       "the controller of %s cannot be reached from %s: port %d of %s: the file is "
-                       "of another controller than listens there, or %s knows it by another "
-                       "address: use the file that it wrote, or start it with --location=ADDRESS, "
-                       "one that %s reaches, or see in its log whether it is full",
+                       "the controller of %s cannot be reached from %s: port %d of %s. Perhaps "
+                       "another controller listens there: use the file that it wrote. Or the "
+                       "controller has another address for %s: start it with --location=ADDRESS, "
+                       "an address that %s can reach. Or it is full: see its log",
                        file, here, reach->port, tried, here, here);
     else
         ipcl_error_set(error,
-                       "the controller of %s cannot be reached from %s: port %d of %s: if a "
-                       "controller runs there (on %s), a firewall "
-                       "stands between the two, or %s knows it by another address: start it with "
-                       "--location=ADDRESS, one that %s "
-                       "reaches (or --ip=ADDRESS), or %s",
+                       "the controller of %s cannot be reached from %s: port %d of %s. If a "
+                       "controller runs there (on %s), a firewall blocks the connection, or the "
+                       "controller has another address for %s: start it with --location=ADDRESS, "
+                       "an address that %s can reach (or --ip=ADDRESS), or %s",
                        file, here, reach->port, tried, there, here, here, ssh);
 }

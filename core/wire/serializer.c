@@ -35,10 +35,9 @@ const struct ipcl_serial_operations *serializer_load(struct registry *registry, 
     plugin_name(pack, name);
     plugin_name(*unpack ? unpack : pack, other);
     if (!strcmp(name, "pickle") || !strcmp(other, "pickle")) {
-        ipcl_error_set(error, "messages are not packed with pickle here: whoever reads a pickle "
-                              "runs what it says, and a message's "
-                              "head is read by programs that run no code: use json or "
-                              "msgpack.packb (Session.packer)");
+        ipcl_error_set(error, "messages cannot be packed with pickle: reading a pickle can run "
+                              "any code, and the controller reads messages but runs no code of "
+                              "clients. Use json or msgpack.packb (Session.packer)");
         return NULL;
     }
     if (strcmp(name, other)) {

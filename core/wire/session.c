@@ -251,7 +251,7 @@ const char *session_verdict_text(enum session_verdict verdict)
         "forged signature",
         "repeated message",
         "message for another controller",
-        "message that is not bound to where it goes",
+        "message without a seal",
         "malformed header",
     };
     return texts[verdict];

@@ -212,7 +212,7 @@ static void compose(struct tunnel *tunnel, const char *arguments[ARGUMENTS_MAX])
  * with signals. */
 static void become_ssh(const char *const *arguments, pid_t parent, int null, int said)
 {
-    static const char missing[] = "no program ssh can be run here: install OpenSSH's client";
+    static const char missing[] = "the program ssh cannot be run here: install OpenSSH's client";
     sigset_t none;
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);

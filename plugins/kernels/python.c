@@ -105,7 +105,7 @@ static int prepare(struct python_kernel *kernel, struct ipcl_error *error)
 static void *kernel_create(const struct ipcl_kernel_services *services, struct ipcl_error *error)
 {
     if (!Py_IsInitialized || !Py_IsInitialized()) {
-        ipcl_error_set(error, "this process is no Python");
+        ipcl_error_set(error, "this process is not a Python");
         return NULL;
     }
     struct python_kernel *kernel = python_kernel ? NULL : calloc(1, sizeof(*kernel));

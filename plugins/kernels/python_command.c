@@ -26,7 +26,7 @@ static const char *reason(const char *path)
     struct stat info;
     if (stat(path, &info))
         return strerror(errno);
-    return S_ISREG(info.st_mode) ? "it may not be executed" : "it is no file";
+    return S_ISREG(info.st_mode) ? "it may not be executed" : "it is not a file";
 }
 
 /* Looks for a name as a shell does. Returns whether it is there. */
@@ -65,17 +65,18 @@ static int take_typed(const char *typed, char path[PATH_MAX], struct ipcl_error 
     if (is_program(path))
         return 0;
     return ipcl_error_set(error,
-                          "%s cannot be the engine's Python: %s. Name one of 3.11 or later with "
+                          "%s cannot be the engine's Python: %s. Name Python 3.11 or later with "
                           "--python=PATH",
                           path, reason(path));
 }
 
-/* Says why what nobody has typed is not taken. */
+/* Says why a Python that was not typed is not used. */
 static void pass_over(const struct ipcl_services *services, const char *what, const char *path)
 {
     char text[PATH_MAX + 400];
     snprintf(text, sizeof(text),
-             "%s, %s, is not here: %s. The engine takes another Python; --python=PATH names one",
+             "%s, %s, cannot be used here: %s. The engine uses another Python; name one with "
+             "--python=PATH",
              what, path, reason(path));
     services->log(services->host, IPCL_LOG_WARN, text);
 }
@@ -107,7 +108,7 @@ static int choose(const struct ipcl_services *services, char path[PATH_MAX],
         snprintf(path, PATH_MAX, "%s", client);
         if (is_program(path))
             return 0;
-        pass_over(services, "the Python of whoever starts this engine", path);
+        pass_over(services, "the Python of the client that starts this engine", path);
     }
     if (take_activated(services, "VIRTUAL_ENV", path) ||
         take_activated(services, "CONDA_PREFIX", path))
@@ -116,7 +117,7 @@ static int choose(const struct ipcl_services *services, char path[PATH_MAX],
     if (is_program(path) || search("python3", path))
         return 0;
     return ipcl_error_set(error,
-                          "there is no Python here, neither %s nor a python3 on PATH: name one of "
+                          "there is no Python here, neither %s nor python3 on PATH: name Python "
                           "3.11 or later with --python=PATH",
                           PYTHON_PROGRAM);
 }

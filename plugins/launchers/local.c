@@ -303,7 +303,7 @@ done:
 
 static const struct ipcl_option process_options[] = {
     {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
-     "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
+     "Seconds between SIGTERM, which asks a process to end, and SIGKILL. An engine needs seven at "
      "most."},
 };
 static const struct ipcl_option set_options[] = {

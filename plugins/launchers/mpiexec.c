@@ -313,11 +313,11 @@ done:
 
 static const struct ipcl_option root_options[] = {
     {"mpi_cmd", IPCL_LIST, "mpiexec", NULL, NULL, "The command that starts MPI processes."},
-    {"mpi_args", IPCL_LIST, "", NULL, NULL, "Arguments for mpiexec, in front of the program."},
+    {"mpi_args", IPCL_LIST, "", NULL, NULL, "Arguments for mpiexec, before the program."},
     {"mpi", IPCL_STRING, "mpi4py", "mpi", NULL,
      "What initialises MPI in the engines: mpi4py, pytrilinos, native, or none."},
     {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
-     "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
+     "Seconds between SIGTERM, which asks a process to end, and SIGKILL. An engine needs seven at "
      "most; mpiexec itself may give it less."},
 };
 static const struct ipcl_option inherited[] = {

@@ -5,67 +5,66 @@
 #include "ssh_set.h"
 
 static const struct ipcl_option root_options[] = {
-    {"ssh_cmd", IPCL_LIST, "ssh", NULL, NULL, "The command that connects: OpenSSH's."},
+    {"ssh_cmd", IPCL_LIST, "ssh", NULL, NULL, "The command that connects: OpenSSH's ssh."},
     {"ssh_args", IPCL_LIST, "", NULL, NULL, "Further arguments for ssh."},
     {"user", IPCL_STRING, "", NULL, NULL,
-     "The user's name there, for hosts that are named without one."},
+     "The user name on the other host, for hosts that are given without one."},
     {"location", IPCL_STRING, "", NULL, NULL,
-     "The host, for the launchers of one: [user@]host[:port]."},
-    {"hostname", IPCL_STRING, "", NULL, NULL, "The same, where location names none."},
+     "The other host, for launchers that use only one: [user@]host[:port]."},
+    {"hostname", IPCL_STRING, "", NULL, NULL, "The same, if location is not set."},
     {"remote_profile_dir", IPCL_STRING, "", NULL, NULL,
-     "The profile folder there, below the home folder where it does not begin with a /; it is made "
-     "where it is not there. Where it is "
-     "not set: that of here, below the home folder there where it is below the one here."},
+     "The profile folder on the other host. Without a leading / it is below the home folder. It "
+     "is made if it does not exist. If not set: the path of the profile folder here; if that is "
+     "below the home folder here, it is below the home folder there."},
     {"work_dir", IPCL_STRING, "", NULL, NULL,
-     "The folder there in which engines are started. Where it is not set: the home folder."},
+     "The folder on the other host in which engines are started. If not set: the home folder."},
     {"environment", IPCL_MAPPING, "", NULL, NULL,
-     "Variables for the environment of engines there: NAME=VALUE."},
+     "Environment variables for engines on the other host: NAME=VALUE."},
     {"prologue", IPCL_STRING, "", NULL, NULL,
-     "Lines of shell that are run there first: \". /etc/profile; module load python\". When they "
-     "fail, the host is left out."},
+     "Lines of shell that are run first on the other host: \". /etc/profile; module load "
+     "python\". If they fail, the host is left out."},
     {"to_send", IPCL_MAPPING, "", NULL, NULL,
-     "Files to send there first, HERE=THERE: small ones, such as scripts. A path there is below "
-     "the home folder where it does not "
-     "begin with a /."},
+     "Files to send first to the other host, HERE=THERE: small ones, such as scripts. THERE is "
+     "below the home folder if it does not begin with a /."},
     {"to_fetch", IPCL_MAPPING, "", NULL, NULL,
-     "Files to fetch from there once all has been started there, THERE=HERE; they are waited for a "
-     "minute. Where there are several hosts, the host's name is put behind HERE. Connection files "
-     "and what is printed there come by themselves."},
+     "Files to fetch from the other host after all has been started there, THERE=HERE. ipcluster "
+     "waits a minute for them. If there are several hosts, the host's name is added to HERE. "
+     "Connection files and output are fetched without this."},
     {"delay", IPCL_REAL, "0", NULL, NULL,
      "Seconds between the start of one engine of a host and the next."},
     {"stop_seconds_until_kill", IPCL_REAL, "10", NULL, NULL,
-     "Seconds between the polite request to end (SIGTERM) and SIGKILL. An engine takes seven at "
+     "Seconds between SIGTERM, which asks a process to end, and SIGKILL. An engine needs seven at "
      "most."},
 };
 /* What ipyparallel has for these classes. */
 static const struct ipcl_option ignored[] = {
-    {"remote_python", IPCL_IGNORED, "", NULL, NULL, "an engine is ipengine, which has its Python"},
+    {"remote_python", IPCL_IGNORED, "", NULL, NULL, "ipengine finds its Python itself"},
     {"scp_cmd,scp_args", IPCL_IGNORED, "", NULL, NULL,
      "files go through the connection that starts the engines"},
 };
 static const struct ipcl_option set_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
     {"engines", IPCL_MAPPING, "", NULL, NULL,
-     "Hosts and how many engines each takes: [user@]host[:port]=N. In place of N there may be what "
-     "is set for the host alone, as JSON: "
-     "{\"n\": 4, \"engine_cmd\": [...], \"engine_args\": [...], \"ssh_args\": [...], \"user\": "
-     "..., \"environment\": {...}, "
-     "\"work_dir\": ..., \"prologue\": ..., \"remote_profile_dir\": ...}."},
+     "Hosts, and how many engines each takes: [user@]host[:port]=N. Instead of N, settings for "
+     "this host alone, as JSON: {\"n\": 4, \"engine_cmd\": [...], \"engine_args\": [...], "
+     "\"ssh_args\": [...], \"user\": ..., \"environment\": {...}, \"work_dir\": ..., "
+     "\"prologue\": ..., \"remote_profile_dir\": ...}."},
     {"hosts_file", IPCL_STRING, "", NULL, NULL,
-     "A file with further hosts: lines of HOST, HOST N or HOST slots=N."},
+     "A file with further hosts, one in each line: HOST, HOST N or HOST slots=N."},
 };
 static const struct ipcl_option one_options[] = {
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
 };
 static const struct ipcl_option proxy_options[] = {
     {"stop_seconds_until_kill", IPCL_REAL, "60", NULL, NULL,
-     "Seconds that the ipcluster there has to end its engines, before what is left is ended with "
-     "ipcluster stop."},
+     "Seconds that the ipcluster on the other host has to end its engines. Then ipcluster stop "
+     "ends those that are left."},
     {"*", IPCL_INHERITED, SSH_ROOT_CLASS, NULL, NULL, NULL},
-    {"ipcluster_cmd", IPCL_LIST, "ipcluster", NULL, NULL, "The command of ipcluster there."},
+    {"ipcluster_cmd", IPCL_LIST, "ipcluster", NULL, NULL,
+     "The command of ipcluster on the other host."},
     {"ipcluster_args", IPCL_LIST, "", NULL, NULL,
-     "Further arguments for ipcluster engines there, where its profile there says not enough: "
-     "--elauncher=slurm."},
+     "Further arguments for ipcluster engines on the other host, if its profile there does not "
+     "have them: --elauncher=slurm."},
 };
 #define TABLE(class_name, options)                                                                 \
     {                                                                                              \

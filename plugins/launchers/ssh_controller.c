@@ -75,8 +75,8 @@ static void forwarded(void *self, void *context, const struct ipcl_command_end *
         return;
     if (end->status != 0)
         fail(host,
-             "the controller cannot be reached through ssh (--ip makes it listen where it can be "
-             "reached itself)",
+             "the controller cannot be reached through ssh (with --ip it listens where it can be "
+             "reached without ssh)",
              end->errors);
     else
         write_files(host);
@@ -115,7 +115,7 @@ static void fetched(void *self, void *context, const struct ipcl_command_end *en
     set->clients = json_loads(end->output, JSON_DISABLE_EOF_CHECK, &where);
     set->connection = set->clients ? json_loads(end->output + where.position, 0, NULL) : NULL;
     if (end->status != 0 || !json_is_object(set->connection) || !json_is_object(set->clients)) {
-        fail(host, "the controller's files cannot be read there", end->errors);
+        fail(host, "the controller's connection files cannot be read there", end->errors);
         return;
     }
     set->here = ssh_connection_is_here(set->connection) && ssh_connection_is_here(set->clients);

@@ -99,8 +99,8 @@ static void forwarded(void *self, void *context, const struct ipcl_command_end *
         forward(host);
     } else if (end->status != 0) {
         give_up(host,
-                "the controller cannot be reached from there through ssh (--ip makes it listen "
-                "where engines reach it themselves)",
+                "the controller cannot be reached from there through ssh (with --ip it listens "
+                "where engines reach it without ssh)",
                 end->errors);
     } else {
         send_start(host, end->output);
@@ -147,15 +147,15 @@ static void ready(struct ssh_host *host, const char *rest)
 {
     char version[64], text[320];
     if (sscanf(rest, "%95s %63s", host->run, version) != 2 || !is_plain(host->run)) {
-        give_up(host, "what the host answered is not understood", rest);
+        give_up(host, "the host's answer is not understood", rest);
         return;
     }
     if (host->set->taken_over || host->set->stopping)
         return;
     if (*version != '-' && strverscmp(version, PACKAGE_VERSION) < 0) {
         snprintf(text, sizeof(text),
-                 "%.100s has ipcluster %s, which is older than this one (%s): what is newer "
-                 "does not work there",
+                 "%.100s has ipcluster %s, which is older than this one (%s): newer features do "
+                 "not work there",
                  host->name, version, PACKAGE_VERSION);
         host->set->services->base.log(host->set->services->base.host, IPCL_LOG_WARN, text);
     }
@@ -294,9 +294,8 @@ static void unreachable(struct ssh_host *host, const char *words)
              "run%s; %s",
              host->name, size < 300 ? size : 300, words, left, left == 1 ? "" : "s",
              left == 1 ? "s" : "",
-             host->set->stopping
-                 ? "an engine ends by itself when it hears nothing of its controller"
-                 : "it is tried again until it can be");
+             host->set->stopping ? "an engine ends by itself when it loses its controller"
+                                 : "ipcluster tries again until it can be reached");
     if (left && (!host->told || host->set->stopping))
         services->base.log(services->base.host, IPCL_LOG_WARN, text);
     host->told = true;
@@ -354,12 +353,11 @@ void ssh_event_clean(struct ssh_host *host)
 static void tell_unreached(struct ssh_host *host)
 {
     char text[SSH_LINE_BYTES];
-    const char *advice =
-        strstr(host->words, "ermission denied")
-            ? " (it must work without a password: with a key or an agent)"
-        : strstr(host->words, "key verification failed")
-            ? " (log in there once by hand, or ask whoever looks after it for its key)"
-            : "";
+    const char *advice = strstr(host->words, "ermission denied")
+                             ? " (it must work without a password: with a key or an agent)"
+                         : strstr(host->words, "key verification failed")
+                             ? " (log in there once by hand, or ask its administrator for its key)"
+                             : "";
     if (*host->words)
         snprintf(text, sizeof(text), "ssh says: %s%s", host->words, advice);
     else

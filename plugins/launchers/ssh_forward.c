@@ -40,7 +40,7 @@ json_t *ssh_connection_read(const char *profile_dir, const char *cluster_id, con
             explicit_bzero(text, FILE_BYTES_MAX);
         free(text);
         if (!json_is_string(json_object_get(connection, "interface"))) {
-            ipcl_error_set(error, "%s is no connection file", path.bytes);
+            ipcl_error_set(error, "%s is not a connection file", path.bytes);
             json_decref(connection);
             connection = NULL;
         }

@@ -47,7 +47,7 @@ int ssh_host_connect(struct ssh_host *host, const struct text *agent, struct ipc
     if (ssh_host_output(host, output, sizeof(output)) < 0)
         return ipcl_error_set(error, "the path of %s is too long", host->set->log_dir);
     if (agent->failed)
-        return ipcl_error_set(error, "no memory for what is to run on %s", host->name);
+        return ipcl_error_set(error, "no memory for the commands for %s", host->name);
     if (mkfifo(fifo, 0600) < 0)
         return ipcl_error_set(error, "cannot make %s: %s", fifo, strerror(errno));
     if (open_ends(host, fifo, output, error) < 0)

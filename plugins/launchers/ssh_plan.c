@@ -54,12 +54,12 @@ static int check_own(const char *name, json_t *own, struct ipcl_error *error)
             known++;
         if (known == own_keys + OWN_KEY_COUNT)
             return ipcl_error_set(error,
-                                  "the host %s has no setting '%s' of its own: there are n, user, "
-                                  "engine_cmd, engine_args, ssh_args, "
-                                  "environment, work_dir, prologue and remote_profile_dir",
+                                  "the host %s cannot have '%s' as a setting of its own: use n, "
+                                  "user, engine_cmd, engine_args, ssh_args, environment, "
+                                  "work_dir, prologue and remote_profile_dir",
                                   name, key);
         if (!has_type(value, known->type))
-            return ipcl_error_set(error, "%s of the host %s is to be %s", key, name,
+            return ipcl_error_set(error, "%s of the host %s must be %s", key, name,
                                   known->expected);
     }
     return 0;
@@ -82,7 +82,7 @@ static int split_name(struct ssh_place *place, const char *name, const char *use
     if (!place->name || !place->destination || (colon && !place->port))
         return ipcl_error_set(error, "no memory for the host %s", name);
     if (!length || *place->destination == '-' || strpbrk(name, " \t\n'\"\\"))
-        return ipcl_error_set(error, "'%s' is no host: it is to be [user@]host[:port]", name);
+        return ipcl_error_set(error, "'%s' is not a host: write [user@]host[:port]", name);
     return 0;
 }
 
@@ -121,7 +121,8 @@ static int add_word(struct ssh_plan *plan, const char *word, struct ipcl_error *
              (number && json_integer_value(number) > SLOTS_MAX))
         outcome = ipcl_error_set(
             error,
-            "the engines of a host are a number of 0 to %d, or {\"n\": number, ...}, not %.200s",
+            "the engines of a host must be a number from 0 to %d, or {\"n\": number, ...}, not "
+            "%.200s",
             SLOTS_MAX, word);
     else
         outcome = ssh_plan_add(plan, name, number ? (unsigned)json_integer_value(number) : 1,
@@ -145,7 +146,7 @@ static int add_line(struct ssh_plan *plan, const char *path, unsigned number, ch
         slots += 6;
     unsigned long count = slots ? strtoul(slots, &end, 10) : 1;
     if ((slots && (*end || end == slots || count > SLOTS_MAX)) || strtok_r(NULL, " \t", &rest))
-        return ipcl_error_set(error, "%s: line %u is to be HOST, HOST N or HOST slots=N", path,
+        return ipcl_error_set(error, "%s: line %u must be HOST, HOST N or HOST slots=N", path,
                               number);
     struct ipcl_error why;
     return ssh_plan_add(plan, name, (unsigned)count, NULL, &why) < 0

@@ -234,14 +234,13 @@ static int deal(struct ssh_set *set, const struct ssh_plan *plan, const struct i
     char text[160];
     if (!plan->slots && launch->beside)
         return ipcl_error_set(
-            error, "all places of the hosts are taken: more hosts, or more engines on one, "
-                   "are added as a set with ipcluster engines");
+            error, "all places of the hosts are in use: add hosts, or engines on a host, as "
+                   "another engine set with ipcluster engines");
     if (!plan->slots)
         return ipcl_error_set(error,
                               "there is no host to start engines on: name hosts, and how many "
-                              "engines each takes, with "
-                              "--%s.engines=HOST=N (once for each), in the profile, or in a file "
-                              "with --%s.hosts_file",
+                              "engines each takes, with --%s.engines=HOST=N (once for each host), "
+                              "in the profile, or in a file with --%s.hosts_file",
                               set->class_name, set->class_name);
     set->hosts = calloc(plan->count, sizeof(*set->hosts));
     for (size_t i = 0; set->hosts && i < plan->count && left > 0; i++) {
@@ -370,7 +369,7 @@ static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
     if (!set->log_dir || !set->label || !set->command)
         return ipcl_error_set(error, "no memory to start engines through ssh");
     if (!set->command[0])
-        return ipcl_error_set(error, "there is no command in %s.ssh_cmd", set->class_name);
+        return ipcl_error_set(error, "%s.ssh_cmd is empty", set->class_name);
     for (; send && *send; send++)
         if (read_file(&set->files, *send, error) < 0)
             return -1;

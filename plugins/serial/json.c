@@ -198,7 +198,7 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!text) {
         ipcl_error_set(error,
-                       "a value cannot be packed as JSON: it holds itself, or memory is short");
+                       "a value cannot be packed as JSON: it contains itself, or memory is short");
         return NULL;
     }
     *size = strlen(text);

@@ -382,7 +382,7 @@ static const struct ipcl_option options[] = {
     {"size_limit", IPCL_INT, "1073741824", NULL, NULL,
      "How many bytes the records may take in all: requests, results and output."},
     {"cull_fraction", IPCL_REAL, "0.1", NULL, NULL,
-     "Where a limit is passed, by which fraction of it to go below it."},
+     "If a limit is exceeded, which fraction of it to free."},
 };
 static const struct ipcl_option_table tables[] = {
     {"DictDB", options, sizeof(options) / sizeof(*options)}};

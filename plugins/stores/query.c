@@ -163,7 +163,7 @@ static int check(const json_t *query, int depth, struct ipcl_error *error)
     json_t *test, *operand;
     size_t index;
     if (!json_is_object(query))
-        return ipcl_error_set(error, "a query is a mapping of keys to values or to operators");
+        return ipcl_error_set(error, "a query must be a mapping of keys to values or to operators");
     if (depth > DEPTH_MAX)
         return ipcl_error_set(error, "the query nests deeper than %d", DEPTH_MAX);
     json_object_foreach ((json_t *)query, key, test) {
@@ -174,8 +174,8 @@ static int check(const json_t *query, int depth, struct ipcl_error *error)
                 if (check(operand, depth + 1, error))
                     return -1;
         } else if (key[0] == '$') {
-            return ipcl_error_set(error, "the query has an operator, '%.64s', where a key belongs",
-                                  key);
+            return ipcl_error_set(
+                error, "the query has an operator, '%.64s', where a key is expected", key);
         } else if (query_is_operators(test)) {
             json_object_foreach (test, name, operand)
                 if (check_operand(key, name, operand, error))

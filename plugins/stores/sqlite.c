@@ -22,12 +22,13 @@ static const char *advice_for(int code)
     switch (code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return "; it is damaged, or no SQLite file: end the controller, move the file away or set "
-               "SQLiteDB.filename, and start it again ('sqlite3 FILE .recover' may save records)";
+        return "; it is damaged, or not an SQLite file: end the controller, move the file away or "
+               "set SQLiteDB.filename, and start the controller again ('sqlite3 FILE .recover' "
+               "may save records)";
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return "; it is in use by another program, as a controller that keeps its records there: "
-               "end that, or set SQLiteDB.filename";
+        return "; it is in use by another program, perhaps another controller: end that program, "
+               "or set SQLiteDB.filename";
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
@@ -443,20 +444,20 @@ static void *sqlite_create(const struct ipcl_services *services, const char *fol
 
 static const struct ipcl_option options[] = {
     {"filename", IPCL_STRING, "", NULL, NULL,
-     "The file's name. Where this is not set it is tasks.db, or tasks-CLUSTER_ID.db. One controller "
-     "uses it at a time. What was recorded in the last 100 milliseconds may be lost where the "
-     "controller is killed; where the host loses its power, somewhat more."},
+     "The file's name. Default: tasks.db, or tasks-CLUSTER_ID.db. Only one controller can use it "
+     "at a time. If the controller is killed, the records of the last 100 milliseconds may be "
+     "lost; if the host loses power, somewhat more."},
     {"location", IPCL_STRING, "", NULL, NULL,
-     "The folder that the file is in. Where this is not set it is the profile's."},
+     "The folder of the file. Default: the profile's folder."},
     {"table", IPCL_STRING, "ipython-tasks", NULL, NULL,
-     "The table in the file. With an empty name each controller has a new table, and the records "
-     "of previous controllers are not found. Where another program has a table of this name, it is "
-     "NAME_1."},
+     "The table in the file. With an empty name each controller makes a new table, and does not "
+     "find the records of previous controllers. If another program has a table with this name, "
+     "NAME_1 is used."},
     {"record_limit", IPCL_INT, "1000000", NULL, NULL,
      "How many records to keep. Beyond that the oldest finished ones are forgotten."},
     {"size_limit", IPCL_INT, "10737418240", NULL, NULL,
-     "How many bytes the records may take in all: requests, results and output. Room in the file is "
-     "used again, and where more than half of it is free it shrinks."},
+     "How many bytes the records may take in all: requests, results and output. Free room in the "
+     "file is used again; if more than half of the file is free, it shrinks."},
 };
 static const struct ipcl_option_table tables[] = {
     {"SQLiteDB", options, sizeof(options) / sizeof(*options)}};

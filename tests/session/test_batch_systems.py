@@ -201,9 +201,7 @@ def test_memory_cores_and_gpus_of_an_engine_are_asked_for_in_the_systems_words(b
 @pytest.mark.parametrize("name, setting", [("HTCondor", "queue"), ("PBS", "qos"), ("SGE", "qos"), ("LSF", "qos")])
 def test_a_setting_that_a_system_has_no_directive_for_is_refused(box, name, setting):
     words = "start", "--n=1", f"--elauncher={name.lower()}", "--dry-run", f"--{name}Launcher.{setting}=any"
-    assert (
-        f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in box.ipcluster(*words).err
-    )
+    assert f"'{setting}' is set, but the batch system's own template has no {{{setting}}}" in box.ipcluster(*words).err
     box.ipcluster(*words, f"--{name}Launcher.batch_template=# {{{setting}}}", check=True)
 
 

@@ -61,7 +61,7 @@ def test_a_setting_becomes_a_directive_or_is_refused(box, name):
         else:
             assert (
                 done.status
-                and f"'{setting}' is given, and the batch system's own template has no {{{setting}}}" in done.err
+                and f"'{setting}' is set, but the batch system's own template has no {{{setting}}}" in done.err
             )
 
 

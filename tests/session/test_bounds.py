@@ -88,12 +88,12 @@ def test_an_engine_with_more_memory_than_it_may_have_ends_and_says_why(ipcluster
     cluster = new_cluster(1, engine=["--IPEngine.memory_limit=2G"])
     client = cluster.client()
     result = client[0].apply_async(hold_memory, 1660)
-    cluster.engines[0].wait_for_output(r"WARN: the engine has \d+ MiB in memory of the 2048 MiB")
+    cluster.engines[0].wait_for_output(r"WARN: the engine uses \d+ MiB of memory; above 2048 MiB it ends")
     client.interrupt(0, block=True)
     with pytest.raises(ipcluster.RemoteError, match="KeyboardInterrupt"):
         result.get(timeout=LONG)
     result = client[0].apply_async(hold_memory, 2100)
-    with pytest.raises(ipcluster.EngineError, match=r"more than the 2048 MiB that it may have"):
+    with pytest.raises(ipcluster.EngineError, match=r"more than its limit of 2048 MiB"):
         result.get(timeout=LONG)
     assert cluster.engines[0].wait() == 8
 
@@ -101,7 +101,7 @@ def test_an_engine_with_more_memory_than_it_may_have_ends_and_says_why(ipcluster
 def test_a_memory_limit_that_is_no_amount_is_an_error_that_says_what_is(sandbox, programs):
     for value in ("much", "120%", "0", "-1G", "3X"):
         finished = sandbox.run(programs.ipengine, f"--IPEngine.memory_limit={value}")
-        assert finished.status == 1 and "IPEngine.memory_limit is bytes" in finished.err, finished
+        assert finished.status == 1 and "IPEngine.memory_limit must be a number of bytes" in finished.err, finished
 
 
 def test_an_engine_takes_nothing_new_before_its_batch_job_ends_and_its_tasks_are_done_by_others(sandbox, new_cluster):
@@ -110,7 +110,7 @@ def test_an_engine_takes_nothing_new_before_its_batch_job_ends_and_its_tasks_are
     ending = cluster.start_engine("--IPEngine.end_notice=3600", env={"SLURM_JOB_END_TIME": str(end)})
     client = cluster.client(wait_for=1)
     tasks = [client.load_balanced_view(retries=0).apply_async(wait_for_file, str(gate)) for _ in range(6)]
-    ending.wait_for_output("its batch job ends at .*: it takes nothing new", 60)
+    ending.wait_for_output("its batch job ends at .*: it accepts nothing new", 60)
     gate.touch()
     for task in tasks:
         task.get(timeout=LONG)
@@ -133,6 +133,6 @@ def test_an_engine_that_was_told_to_drain_ends_before_its_batch_job_does_all_the
     result = client[0].apply_async(work, str(begun))
     wait_until(begun.exists, 20, "the work has begun")
     client.drain(0)
-    with pytest.raises(ipcluster.EngineError, match="the time is over that it had for what ran"):
+    with pytest.raises(ipcluster.EngineError, match="what ran did not finish in time"):
         result.get(timeout=LONG)
     assert time.time() < end and engine.wait() == 0

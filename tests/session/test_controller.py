@@ -264,7 +264,7 @@ def test_nonsense_that_an_engine_says_of_itself_is_dropped_and_logged(controller
     engine = Engine(peer, info=info).beat()
     known = peer.connection()
     assert known["engines"] == {"0": engine.uuid} and known["engine_info"] == {}
-    peer.process.wait_for_output("what engine 0 says of itself is dropped: ")
+    peer.process.wait_for_output("the description that engine 0 sent of itself is dropped: ")
 
 
 def test_why_an_engine_ended_is_kept_for_whoever_asks_later(controller):

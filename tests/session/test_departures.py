@@ -300,7 +300,7 @@ def test_an_engine_that_drains_is_sent_no_task_in_the_place_of_one_that_it_answe
     runs, *wait = [view.apply_async(wait_for_file, str(gate), None, str(begun)) for _ in range(3)]
     wait_until(begun.exists, 30, "the first runs")
     drained = client.drain(0)
-    wait_until(lambda: "takes nothing new" in cluster.engines[0].output, 30, "it drains")
+    wait_until(lambda: "accepts nothing new" in cluster.engines[0].output, 30, "it drains")
     gate.touch()
     drained.get(LONG)
     runs.get(LONG)

@@ -124,7 +124,7 @@ def test_a_question_to_a_client_that_takes_none_is_an_error(shells, peer):
         for allowed in (False, True):  # a cluster's client has nowhere to ask
             reply = peer.execute(code, allow_stdin=allowed)
             assert reply.content["ename"] in (name, "RuntimeError"), reply.content
-            assert "takes no questions" in reply.content["evalue"]
+            assert "does not accept questions" in reply.content["evalue"]
     assert peer.execute("1").content["status"] == "ok"
 
 

@@ -187,12 +187,12 @@ def odd(**macros):
 
 
 BAD = {
-    "nonsense": (lambda path: path.write_text("this is no shared object"), "no shared object"),
-    "cut": (cut_off, "cut off within its"),
-    "pipe": (os.mkfifo, "no regular file"),
-    "foreign": (other_machine, "built for 64-bit aarch64, and this program for"),
+    "nonsense": (lambda path: path.write_text("this is no shared object"), "not a shared object"),
+    "cut": (cut_off, "cut off after "),
+    "pipe": (os.mkfifo, "not a regular file"),
+    "foreign": (other_machine, "built for 64-bit aarch64, but this program for"),
     "absent": (odd(ABSENT=1), "undefined symbol: function_that_is_nowhere"),
-    "nameless": (odd(CLASS="NULL"), "a launcher class of its lacks name"),
+    "nameless": (odd(CLASS="NULL"), "one of its launcher classes lacks name"),
     "classless": (odd(CLASSES="NULL"), "lacks classes"),
     "none": (odd(CLASS_COUNT=0), "its class_count is 0"),
     "idle": (
@@ -430,7 +430,7 @@ def test_check_reads_samples_by_the_table_of_a_batch_system(box):
     (samples / "query-2").write_text("7|REVOKED|None|N/A|0|\n")
     done = box.ipcluster("plugins", "check", plugin, f"--samples={samples}")
     assert done.status == 1
-    assert "submit: the job's id is not in what was printed: 'sbatch: error'" in done.out
+    assert "submit: there is no job id in the output 'sbatch: error'" in done.out
     assert "query-2: the state 'REVOKED' of job 7 is none of its states" in done.out
     (samples / "query-2").write_text("8|-|-|-|0|\n")
     (samples / "query-3").write_text("JOBID is not here\n")

@@ -248,10 +248,10 @@ def test_a_python_that_cannot_be_an_engines_is_refused_in_one_sentence(sandbox, 
         sandbox, f"--python={tmp_path}/none"
     )
     assert "it may not be executed" in fails(sandbox, f"--python={text}")
-    assert "it is no file" in fails(sandbox, f"--python={folder}")
+    assert "it is not a file" in fails(sandbox, f"--python={folder}")
     assert "no program python3.2 on PATH" in fails(sandbox, "--python=python3.2")
     text.chmod(0o755)
-    assert "cannot be executed: Exec format error" in fails(sandbox, f"--python={text}")
+    assert f"this engine cannot run in {text}: Exec format error" in fails(sandbox, f"--python={text}")
     for line in (fails(sandbox, f"--python={tmp_path}/none"), fails(sandbox, f"--python={text}")):
         assert "--python=PATH" in line
 
@@ -269,14 +269,14 @@ def test_a_python_that_is_killed_before_its_engine_runs_is_not_said_to_be_none(s
     engine.popen.wait()
     watcher.resume()
     wait_until(lambda: not named(sandbox, "engine-watcher"), 20, "the watcher ends")
-    assert "has ended before" not in engine.output
+    assert "ended before an engine" not in engine.output
 
 
 def test_a_program_that_is_no_python_and_ends_without_a_word_is_named(sandbox):
-    said = "/bin/true has ended before an engine ran in it: it is no CPython of 3.11 or later"
+    said = "/bin/true ended before an engine ran in it: it is not CPython 3.11 or later"
     for program, *words in (("ipengine",), ("ipcluster", "start", "--n=1")):
         ended = sandbox.run(getattr(sandbox.programs, program), *words, "--python=/bin/true")
-        assert said in ended.err and "--python=PATH names another" in ended.err
+        assert said in ended.err and "Name another Python with --python=PATH" in ended.err
 
 
 def test_what_an_engines_python_starts_before_the_engine_has_none_of_its_files(sandbox, new_cluster, tmp_path):
@@ -336,8 +336,8 @@ def test_the_python_of_a_client_that_is_not_on_the_engines_host_is_passed_over_w
     )
     client = cluster.client(wait_for=1)
     assert client[0].apply_sync(eval, "__import__('sys').executable") == PYTHON
-    assert f"{tmp_path}/laptop/bin/python, is not here: No such file or directory" in engine.output
-    assert f"the Python of $VIRTUAL_ENV, {tmp_path}/gone/bin/python, is not here" in engine.output
+    assert f"{tmp_path}/laptop/bin/python, cannot be used here: No such file or directory" in engine.output
+    assert f"the Python of $VIRTUAL_ENV, {tmp_path}/gone/bin/python, cannot be used here" in engine.output
 
 
 def test_what_user_code_starts_is_told_nothing_that_was_for_the_engine(new_cluster):

@@ -495,7 +495,7 @@ def test_what_waits_for_a_store_is_bounded(stuck):
     for _ in range(40):
         ids.append(records.submit(buffers=[bytes(100000)]))
         records.answer()
-    records.peer.process.wait_for_output("the store falls behind by")
+    records.peer.process.wait_for_output("the store is too slow, and")
     records.go.touch()
     kept = wait_until(
         lambda: [m for m in ids if m in records.ids({"completed": {"$ne": None}})], 30, "the store goes on"

@@ -322,7 +322,7 @@ def test_engines_have_the_memory_and_the_cores_that_settings_give_them_and_outpu
     assert "requeue" not in script.read_text()
     assert cluster.stop(signal.SIGINT, 60) == 0
     refused = box.ipcluster("start", "--elauncher=slurm", "--SlurmLauncher.memory=4 apples", "--dry-run")
-    assert "SlurmEngineSetLauncher.memory: '4 apples' is no size such as 4GB or 500MB" in refused.err
+    assert "SlurmEngineSetLauncher.memory: '4 apples' is not a size such as 4GB or 500MB" in refused.err
 
 
 def test_a_dry_run_shows_script_and_command_and_submits_nothing(box, slurm):
@@ -544,7 +544,9 @@ def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
     cluster, job = start(box, "--n=1")
     slurm.stop_controller()
     try:
-        cluster.wait_for_output("Slurm cannot be reached, and is asked again: .*Unable to contact slurm controller", 60)
+        cluster.wait_for_output(
+            "Slurm cannot be reached, and ipcluster tries again: .*Unable to contact slurm controller", 60
+        )
         assert ask(box, "print(client[0].apply_sync(lambda: 7))") == "7"
     finally:
         slurm.start_controller()
@@ -558,7 +560,7 @@ def test_a_slurm_that_is_away_for_a_while_costs_nothing(box, slurm):
 def test_a_refused_job_is_told_in_slurms_words_with_the_script(box):
     refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.queue=nowhere")
     assert refused.status == 4
-    assert re.search(r"Slurm does not take the job: .*[Ii]nvalid partition.*\(its script is /\S+\.sh\)", refused.err)
+    assert re.search(r"Slurm does not accept the job: .*[Ii]nvalid partition.*\(its script is /\S+\.sh\)", refused.err)
 
 
 def test_a_command_that_is_not_there_is_told_at_once(box):
@@ -588,22 +590,22 @@ def test_a_job_whose_template_names_it_is_not_looked_for_by_our_name_and_that_is
     )
     assert refused.status == 4
     assert (
-        "its job may have been submitted, and is not looked for, as its script gives it another name than ours"
+        "its job may have been submitted; ipcluster cannot look for it, because its script gives it another name"
         in refused.err
     )
 
 
 def test_an_answer_without_an_id_is_quoted(box):
     refused = box.ipcluster("start", "--n=1", "--elauncher=slurm", "--SlurmLauncher.submit_command=echo be welcome")
-    assert refused.status == 4 and "not in what was printed: 'be welcome /" in refused.err
+    assert refused.status == 4 and "there is no job id in the output 'be welcome /" in refused.err
 
 
 @pytest.mark.parametrize(
     "word, reason",
     [
-        ("prologue=x", "'prologue' is given, and the setting batch_template has no {prologue}"),
+        ("prologue=x", "'prologue' is set, but the setting batch_template has no {prologue}"),
         ("batch_template=exit {m}", "line 1, column 7: "),
-        ("batch_template_file=/nowhere", "there is no /nowhere"),
+        ("batch_template_file=/nowhere", "/nowhere does not exist"),
     ],
     ids=["unused", "unknown", "missing"],
 )

@@ -45,7 +45,7 @@ def test_an_engine_that_its_host_kills_for_memory_is_told_so(small_group, hosts,
     hosts.start(engines={"one": {"n": 1, "prologue": f"echo $$ > {small_group}/cgroup.procs"}})
     with pytest.raises(
         EngineError,
-        match=r"killed by signal 9 \(Killed\); since it began the kernel has killed 1 process of its control group for memory",
+        match=r"killed by signal 9 \(Killed\); since it began, the system has killed 1 process of its control group for lack of memory",
     ):
         connect(1)[0].execute("len(b'x' * 2**30)", block=True)
 
@@ -197,7 +197,7 @@ def test_an_engine_that_died_comes_back_on_its_host_and_a_larger_set_takes_the_p
     wait_until(lambda: client.ids == [0, 1, 2, 3], 60, "there is one more")
     assert (len(one.engines()), len(two.engines())) == (1, 3)
     full = box.ipcluster("scale", "--n=5")
-    assert full.status != 0 and "all places of the hosts are taken" in full.err
+    assert full.status != 0 and "all places of the hosts are in use" in full.err
     one.engines()[0].kill()
     await_return([0, 1, 2, 3], 2)
     assert box.ipcluster("restart", "3").status == 0

@@ -202,16 +202,16 @@ def test_fewer_engines_than_hosts_take_and_more(hosts, connect):
 def test_hosts_that_are_none_are_refused_before_anything_is_started(hosts, box):
     for words, sentence in (
         ([], "there is no host to start engines on"),
-        (["--SSHEngineSetLauncher.engines=one=many"], "the engines of a host are a number"),
+        (["--SSHEngineSetLauncher.engines=one=many"], "the engines of a host must be a number"),
         (
             ['--SSHEngineSetLauncher.engines={"one": {"n": 1, "engine_arg": []}}'],
-            "the host one has no setting 'engine_arg' of its own",
+            "the host one cannot have 'engine_arg' as a setting of its own",
         ),
         (
             ['--SSHEngineSetLauncher.engines={"one": {"engine_args": 5}}'],
-            "engine_args of the host one is to be a list of texts",
+            "engine_args of the host one must be a list of texts",
         ),
-        (['--SSHEngineSetLauncher.engines={"-oProxyCommand": 1}'], "is no host"),
+        (['--SSHEngineSetLauncher.engines={"-oProxyCommand": 1}'], "is not a host"),
     ):
         finished = box.ipcluster("start", "--engines=ssh", *words)
         assert finished.status != 0 and sentence in finished.err, finished

@@ -110,7 +110,7 @@ def test_loopback_of_another_host_is_refused_with_what_to_do(hosts):
     engine = b.start_engine()
     assert engine.wait(60) == 5
     for said in engine.output, b.refusal(file):
-        assert "listens on loopback of host-a only, which is another machine" in said
+        assert "listens only on loopback of host-a, which is another host" in said
         assert "--ip=ADDRESS" in said and "--ssh=host-a" in said
 
 
@@ -120,7 +120,7 @@ def test_a_location_that_another_host_does_not_know_is_refused_with_what_to_do(h
     engine = b.start_engine("--timeout=3")
     assert engine.wait(60) == 5
     for said in engine.output, b.refusal(file):
-        assert "it is on host-a, a name that is not known on this machine" in said and "--location=ADDRESS" in said
+        assert "it is on host-a, but this host does not know that name" in said and "--location=ADDRESS" in said
     a.start_engine()
     assert a.use(file, 1) == ["engines on host-a", "connected to 127.0.0.1"]
 
@@ -146,7 +146,7 @@ def test_the_files_name_every_address_and_the_one_that_answers_is_taken(hosts_ap
         }
     engine = b.start_engine()
     assert b.use(file, 1) == ["engines on host-b", f"connected to {A}"]
-    assert f"of the addresses that the controller on host-a may have, {A} answers first" in engine.output
+    assert f"of the possible addresses of the controller on host-a, {A} answers first" in engine.output
     status = b.run(b.sandbox.programs.ipcluster, "status", "--json", check=False)
     assert [engine["host"] for engine in json.loads(status.out)["engines"]] == ["host-b"], status
 
@@ -170,7 +170,7 @@ def test_an_address_that_both_hosts_have_does_not_lead_to_another_listener_here(
     alone = b.start_engine("--timeout=4")
     assert alone.wait(60) == 5
     assert (
-        f"{both} (what listens there is not this controller, or full)" in alone.output
+        f"{both} (another program listens there, or the controller is full)" in alone.output
         and f"{A} (no answer within" in alone.output
     )
 

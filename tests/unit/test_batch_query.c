@@ -29,7 +29,7 @@ Test(batch_query, what_has_no_id_is_quoted_in_one_line)
     cr_expect_eq(batch_read_id("\\d+", 0, " no\n  luck \n", found, &error), -1);
     cr_expect(strstr(error.text, "'no luck'"), "%s", error.text);
     cr_expect_eq(batch_read_id("(", 0, "1", found, &error), -1);
-    cr_expect(strstr(error.text, "no regular expression"), "%s", error.text);
+    cr_expect(strstr(error.text, "not a regular expression"), "%s", error.text);
 }
 
 static const struct ipcl_batch_state states[] = {

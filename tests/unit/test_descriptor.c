@@ -100,16 +100,16 @@ REFUSED(needs_operations, made->plugin.operations = NULL, "its descriptor lacks 
 REFUSED(has_text_that_can_be_shown, made->plugin.author = "\xff",
         "the author of bytes that are not UTF-8")
 REFUSED(with_a_number_of_tables_has_them, made->plugin.tables = NULL,
-        "its table_count is 1, and it has no tables")
+        "its table_count is 1, but it has no tables")
 REFUSED(offers_a_launcher_class, made->operations.class_count = 0, "its class_count is 0")
 REFUSED(needs_the_classes_that_it_counts, made->operations.classes = NULL,
         "its struct of operations lacks classes")
 REFUSED(needs_a_name_for_each_class, made->classes[1].name = NULL,
-        "a launcher class of its lacks name")
+        "one of its launcher classes lacks name")
 REFUSED(needs_a_name_that_can_be_typed, made->classes[1].name = "",
-        "a launcher class of its lacks name")
+        "one of its launcher classes lacks name")
 REFUSED(needs_a_class_once, made->classes[1].name = "ONEEngineSetLauncher",
-        "two launcher classes of the name ONEEngineSetLauncher")
+        "two launcher classes with the name ONEEngineSetLauncher")
 REFUSED(needs_a_role_that_there_is, made->classes[0].role = 7, "the role 7")
 REFUSED(names_the_class_that_lacks_functions, made->classes[0].create = NULL;
         made->classes[0].to_json = NULL, "'OneEngineSetLauncher' lacks create, to_json")

@@ -181,9 +181,9 @@ Test(registry, what_is_no_library_is_refused)
 {
     char path[PATH_BYTES];
     write_plugin("text", "#!/bin/sh\n", 10, path);
-    expect_refusal("text", "no shared object");
+    expect_refusal("text", "not a shared object");
     write_plugin("empty", "", 0, path);
-    expect_refusal("empty", "no shared object");
+    expect_refusal("empty", "not a shared object");
     expect_sound_to_load();
 }
 
@@ -194,10 +194,10 @@ Test(registry, what_is_no_file_is_refused)
     struct ipcl_error error;
     cr_assert_eq(path_format(path, &error, "%s/pipe.so", folder), 0);
     cr_assert_eq(mkfifo(path, 0644), 0);
-    expect_refusal("pipe", "no regular file");
+    expect_refusal("pipe", "not a regular file");
     cr_assert_eq(path_format(path, &error, "%s/folder.so", folder), 0);
     cr_assert_eq(mkdir(path, 0755), 0);
-    expect_refusal("folder", "no regular file");
+    expect_refusal("folder", "not a regular file");
     expect_sound_to_load();
 }
 
@@ -216,8 +216,8 @@ static void refuse_header(size_t place, char value, const char *reason)
 Test(registry, what_was_built_for_another_machine_is_refused_by_its_name)
 {
     size_t machine = offsetof(Elf64_Ehdr, e_machine);
-    refuse_header(machine, (char)EM_AARCH64, "built for 64-bit aarch64, and this program for");
-    refuse_header(machine, (char)EM_S390, "built for 64-bit s390x, and this program for");
+    refuse_header(machine, (char)EM_AARCH64, "built for 64-bit aarch64, but this program for");
+    refuse_header(machine, (char)EM_S390, "built for 64-bit s390x, but this program for");
     refuse_header(EI_CLASS, ELFCLASS32, "built for 32-bit ");
     refuse_header(EI_DATA, ELFDATA2MSB, "built for 64-bit machine ");
     expect_sound_to_load();

@@ -69,39 +69,39 @@ Test(template, a_number_may_have_a_width)
     refuse("{n:100}", "a width is at most 99");
     refuse("{n:99999999999999999999}", "a width is at most 99");
     refuse("{n:.2f}", "line 1, column 4: {n:.2f}: a width, as in");
-    refuse("{n:>4}", "in place of >");
-    refuse("{queue:4}", "queue is \"short\", which is no whole number");
+    refuse("{n:>4}", "instead of >");
+    refuse("{queue:4}", "queue is \"short\", which is not a whole number");
 }
 
 Test(template, what_is_wrong_is_named_with_line_and_column)
 {
     refuse("a\nüb {nodse} c", "line 2, column 5: {nodse}: nodse is not known; "
-                              "known are n, queue, profile_dir, ");
-    refuse("x {} y", "line 1, column 4: {}: it names nothing");
-    refuse("x {  } y", "it names nothing");
-    refuse("a }\n", "line 1, column 3: this } closes nothing; a } that is to stay is written }}");
+                              "the known names: n, queue, profile_dir, ");
+    refuse("x {} y", "line 1, column 4: {}: it has no name");
+    refuse("x {  } y", "it has no name");
+    refuse("a }\n", "line 1, column 3: this } closes nothing; write }} for a } in the script");
     refuse("\n\n${HOME}", "line 3, column 3: {HOME}: HOME is not known");
     refuse("{n", "the { is not closed");
     refuse("{", "the { is not closed");
     refuse("{n\n}", "line 1, column 3: {n: the { is not closed");
     refuse("{print $1}", "line 1, column 2: {print $1}: print is not known");
     refuse("{n $1}",
-           "line 1, column 4: {n $1}: an operator (+ - * // %) or } was expected in place of $");
+           "line 1, column 4: {n $1}: an operator (+ - * // %) or } was expected instead of $");
     refuse("{{n}", "this } closes nothing");
-    refuse("{n{n}}", "in place of {");
-    refuse("{n:{n}}", "in place of {");
-    refuse("{n!r}", "in place of !");
-    refuse("{n ü}", "in place of ü");
+    refuse("{n{n}}", "instead of {");
+    refuse("{n:{n}}", "instead of {");
+    refuse("{n!r}", "instead of !");
+    refuse("{n ü}", "instead of ü");
     refuse("{queue.upper()}", "queue is \"short\"");
-    refuse("{n[0]}", "in place of [");
-    refuse("{n**2}", "in place of *");
-    refuse("{n/4}", "line 1, column 3: {n/4}: / gives no whole number: // does");
-    refuse("{(n}", "an operator or ) was expected in place of }");
-    refuse("{n+}", "a name, a whole number or ( was expected in place of }");
-    refuse("{()}", "a name, a whole number or ( was expected in place of )");
-    refuse("{0x10}", "in place of x");
+    refuse("{n[0]}", "instead of [");
+    refuse("{n**2}", "instead of *");
+    refuse("{n/4}", "line 1, column 3: {n/4}: / does not give a whole number: use //");
+    refuse("{(n}", "an operator or ) was expected instead of }");
+    refuse("{n+}", "a name, a whole number or ( was expected instead of }");
+    refuse("{()}", "a name, a whole number or ( was expected instead of )");
+    refuse("{0x10}", "instead of x");
     refuse("{queue//2}",
-           "line 1, column 2: {queue//2}: queue is \"short\", which is no whole number");
+           "line 1, column 2: {queue//2}: queue is \"short\", which is not a whole number");
     refuse("{empty+1}", "empty is \"\"");
 }
 
@@ -109,19 +109,19 @@ Test(template, where_nothing_is_known_that_is_said)
 {
     struct ipcl_error error;
     cr_assert_null(template_fill("{n}", NULL, 0, &error));
-    cr_assert(strstr(error.text, "n is not known; known are none"), "%s", error.text);
+    cr_assert(strstr(error.text, "n is not known; the known names: none"), "%s", error.text);
 }
 
 Test(template, numbers_have_64_bits_and_nothing_is_divided_by_zero)
 {
     expect("{huge}", "9223372036854775807");
     expect("{huge//-1}", "-9223372036854775807");
-    refuse("{huge+1}", "beyond 64 bits");
-    refuse("{huge*2}", "line 1, column 6: {huge*2}: the number is beyond 64 bits");
-    refuse("{-huge-2}", "beyond 64 bits");
-    refuse("{(-huge-1)//-1}", "beyond 64 bits");
-    refuse("{-(-huge-1)}", "beyond 64 bits");
-    refuse("{9223372036854775808}", "beyond 64 bits");
+    refuse("{huge+1}", "too large for 64 bits");
+    refuse("{huge*2}", "line 1, column 6: {huge*2}: the number is too large for 64 bits");
+    refuse("{-huge-2}", "too large for 64 bits");
+    refuse("{(-huge-1)//-1}", "too large for 64 bits");
+    refuse("{-(-huge-1)}", "too large for 64 bits");
+    refuse("{9223372036854775808}", "too large for 64 bits");
     refuse("{n//0}", "line 1, column 3: {n//0}: it divides by zero");
     refuse("{n%(n-10)}", "it divides by zero");
 }
@@ -132,9 +132,9 @@ Test(template, what_is_nested_has_a_bound)
     static char text[2 * DEPTH + 8];
     memset(text, '(', DEPTH + 1);
     text[0] = '{';
-    refuse(text, "more than 64 parentheses");
+    refuse(text, "are nested more than 64 deep");
     memset(text + 1, '-', DEPTH);
-    refuse(text, "more than 64 parentheses");
+    refuse(text, "are nested more than 64 deep");
     expect("{((((((((((((((((((((((((((((((((n))))))))))))))))))))))))))))))))}", "10");
 }
 

@@ -13,60 +13,62 @@
  * table. */
 static const struct ipcl_option common[] = {
     {"queue", IPCL_STRING, "", NULL, NULL,
-     "The queue or partition to submit to; the system's default where empty."},
+     "The queue or partition to submit to. If empty: the batch system's default."},
     {"account", IPCL_STRING, "", NULL, NULL, "The account that is charged."},
     {"qos", IPCL_STRING, "", NULL, NULL, "The quality of service."},
     {"timelimit", IPCL_STRING, "", NULL, NULL,
-     "How long a job may run, as the batch system spells it: 2:00:00."},
+     "How long a job may run, in the batch system's format: 2:00:00."},
     {"memory", IPCL_STRING, "", NULL, NULL,
      "How much memory each engine has: 4GB, 500MB. A number alone is in bytes."},
     {"cores", IPCL_INT, "0", NULL, NULL,
-     "How many cores each engine has; as many as the batch system gives where 0."},
+     "How many cores each engine has. 0: as many as the batch system gives."},
     {"gpus", IPCL_INT, "0", NULL, NULL, "How many GPUs each engine has."},
     {"options", IPCL_STRING, "", NULL, NULL,
      "Further options for the batch system, as one directive of the script."},
     {"job_extra_directives", IPCL_LIST, "", NULL, NULL,
-     "Further directives of the script, each without the system's #SBATCH or the like."},
+     "Further directives of the script, each without its prefix, such as #SBATCH."},
     {"job_directives_skip", IPCL_LIST, "", NULL, NULL,
-     "Texts: directives that have one of them are left out of the script."},
+     "Texts. A directive that contains one of them is left out of the script."},
     {"prologue", IPCL_STRING, "", NULL, NULL,
-     "Lines of the script in front of the program, such as module load openmpi: {prologue} in a "
-     "template. In a file also an array of lines."},
+     "Lines of the script before the program, such as module load openmpi. In a template: "
+     "{prologue}. In a file of settings it may be an array of lines."},
     {"environment", IPCL_MAPPING, "", NULL, NULL,
      "Environment variables for the program, NAME=value."},
     {"engines_per_job", IPCL_INT, "0", NULL, NULL,
-     "How many engines a job has at most: more are several jobs, which start as they find room. 0: "
-     "all are one job."},
+     "How many engines a job has at most. More engines become several jobs, and each starts when "
+     "the batch system has room for it. 0: one job for all."},
     {"mpi", IPCL_STRING, "none", NULL, NULL,
      "What initialises MPI in the engines: mpi4py, pytrilinos, native, or none."},
     {"batch_template", IPCL_STRING, "", NULL, NULL,
-     "The script, in place of the batch system's own: text with {n}, {program_and_args}, {queue} "
-     "and so on. In a file also an array of lines."},
+     "The script, instead of the usual one for the batch system: text with {n}, "
+     "{program_and_args}, {queue} and so on. In a file of settings it may be an array of lines."},
     {"batch_template_file", IPCL_STRING, "", NULL, NULL, "A file with the template."},
     {"namespace", IPCL_MAPPING, "", NULL, NULL, "Further values for the template, NAME=value."},
     {"batch_file_name", IPCL_STRING, "", NULL, NULL,
-     "Where the script is written, a path or a name in the profile's folder. Where it is empty: "
-     "beside the job's output."},
+     "Where the script is written: a path, or a name in the profile's folder. If empty: beside "
+     "the job's output."},
     {"output_file", IPCL_STRING, "", NULL, NULL,
-     "Where the job's output goes, a path or a name in the profile's log folder. Where it is empty: "
-     "a file in the log folder that is named for the cluster and the time."},
+     "Where the job's output goes: a path, or a name in the profile's log folder. If empty: a "
+     "file in the log folder, with the cluster and the time in its name."},
     {"submit_command", IPCL_LIST, "", NULL, NULL,
-     "The command that submits a script, whose path follows it."},
+     "The command that submits a script. The script's path is added to it."},
     {"delete_command", IPCL_LIST, "", NULL, NULL,
-     "The command that cancels jobs, whose ids follow it."},
+     "The command that cancels jobs. The jobs' ids are added to it."},
     {"signal_command", IPCL_LIST, "", NULL, NULL,
-     "The command that sends a signal, whose number and the jobs' ids follow it."},
-    {"query_command", IPCL_LIST, "", NULL, NULL,
-     "The command that says what has become of jobs, whose ids follow it."},
-    {"history_command", IPCL_LIST, "", NULL, NULL,
-     "The command that says how a job ended that query_command knows no more, whose id follows "
+     "The command that sends a signal to jobs. The signal's number and the jobs' ids are added to "
      "it."},
+    {"query_command", IPCL_LIST, "", NULL, NULL,
+     "The command that says in which state jobs are. The jobs' ids are added to it."},
+    {"history_command", IPCL_LIST, "", NULL, NULL,
+     "The command that says how a job ended, if query_command no longer knows the job. The job's "
+     "id is added to it."},
     {"find_command", IPCL_LIST, "", NULL, NULL,
-     "The command that says which jobs have a name, which follows it."},
+     "The command that finds jobs by their name. The name is added to it."},
     {"job_id_regexp", IPCL_STRING, "", NULL, NULL,
-     "A regular expression that finds the job's id in what the submission prints."},
+     "A regular expression that finds the job's id in the output of submit_command."},
     {"job_id_regexp_group", IPCL_INT, "0", NULL, NULL,
-     "Which group of the expression is the id. 0: the first, or where it has none the whole."},
+     "Which group of the expression is the id. 0: the first group, or the whole match if there is "
+     "no group."},
 };
 /* What ipyparallel has beside these. */
 #define IGNORED(names, why)                                                                        \
@@ -77,10 +79,10 @@ static const struct ipcl_option ignored[BATCH_IGNORED] = {
     IGNORED("job_array_regexp,job_array_template,queue_regexp,queue_template,output_regexp,"
             "output_template,account_regexp,account_template,qos_regexp,qos_template,"
             "timelimit_regexp,timelimit_template,options_regexp,options_template",
-            "the directives of settings are the batch system's own; what a template has already is "
-            "found by the option's name"),
+            "settings become the batch system's own directives; those that a template has already "
+            "are found by the option's name"),
     IGNORED("output_limit,stop_timeout",
-            "jobs are asked for as long as they are there, and their output is kept"),
+            "jobs are queried as long as they exist, and their output is kept"),
 };
 #define COMMON_COUNT (sizeof(common) / sizeof(*common))
 

@@ -53,7 +53,7 @@ void batch_failure(const struct ipcl_command_end *end, char *line, size_t size)
     else
         batch_one_line(*end->errors ? end->errors : end->output, line, size);
     if (!*line)
-        snprintf(line, size, "it ended with status %d and said nothing", end->status);
+        snprintf(line, size, "it ended with status %d and printed nothing", end->status);
 }
 
 void batch_save(struct batch *batch)
@@ -139,7 +139,7 @@ void batch_tell(struct batch *batch)
     if (count_jobs(batch, BATCH_ENDED, &job) == batch->job_count)
         say(batch, "%s", "");
     else if (*batch->trouble)
-        say(batch, "%s cannot be reached, and is asked again: %s", batch->system->name,
+        say(batch, "%s cannot be reached, and ipcluster tries again: %s", batch->system->name,
             batch->trouble);
     else if (batch->job_count == 1)
         tell_one(batch->jobs);

@@ -271,7 +271,7 @@ static void history_answered(void *self, void *context, const struct ipcl_comman
     bool ended = job->end.phase == IPCL_BATCH_ENDED;
     if (!ended) {
         job->end.status = 1;
-        snprintf(job->end.text, sizeof(job->end.text), "has gone from %s, which says no more of it",
+        snprintf(job->end.text, sizeof(job->end.text), "has gone, and %s does not say how it ended",
                  system->name);
     }
     bool found =

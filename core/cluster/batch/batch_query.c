@@ -41,7 +41,7 @@ static int compile(const char *expression, regex_t *compiled, struct ipcl_error 
     if (code == 0)
         return 0;
     regerror(code, compiled, reason, sizeof(reason));
-    return ipcl_error_set(error, "'%s' is no regular expression: %s", expression, reason);
+    return ipcl_error_set(error, "'%s' is not a regular expression: %s", expression, reason);
 }
 
 int batch_check_expression(const char *expression, struct ipcl_error *error)
@@ -114,11 +114,9 @@ int batch_read_id(const char *expression, unsigned group, const char *text, char
     if (found)
         return 0;
     batch_one_line(text, line, sizeof(line));
-    return ipcl_error_set(
-        error,
-        "the job's id is not in what was printed: '%s' (it is looked for with the "
-        "regular expression '%s')",
-        line, expression);
+    return ipcl_error_set(error,
+                          "there is no job id in the output '%s' (by the regular expression '%s')",
+                          line, expression);
 }
 
 /* Whether `found` is one of the words that stand in a text. */

@@ -198,7 +198,7 @@ static int add_sizes(struct values *values, const struct batch *batch, struct ip
         return ipcl_error_set(error, "%s.cores or gpus is less than 0", batch->class_name);
     int64_t amount = mebibytes(memory);
     if (*memory && amount == 0)
-        return ipcl_error_set(error, "%s.memory: '%s' is no size such as 4GB or 500MB",
+        return ipcl_error_set(error, "%s.memory: '%s' is not a size such as 4GB or 500MB",
                               batch->class_name, memory);
     if (*memory)
         snprintf(number, sizeof(number), "%lld", (long long)amount);
@@ -317,7 +317,7 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
             return NULL;
         char *read = path_read_file(origin, TEMPLATE_BYTES_MAX, &size, error);
         if (!read && errno == ENOENT)
-            ipcl_error_set(error, "%s.batch_template_file: there is no %s", batch->class_name,
+            ipcl_error_set(error, "%s.batch_template_file: %s does not exist", batch->class_name,
                            origin);
         return read;
     }
@@ -444,7 +444,7 @@ static int check_unused(const struct batch *batch, const struct values *values, 
             given |= strncmp(pairs[k], value->name, strlen(value->name)) == 0 &&
                      pairs[k][strlen(value->name)] == '=';
         if (given && !second && !value->used)
-            return ipcl_error_set(error, "%s: '%s' is given, and %s has no {%s}", batch->class_name,
+            return ipcl_error_set(error, "%s: '%s' is set, but %s has no {%s}", batch->class_name,
                                   value->name, origin, value->name);
     }
     return 0;

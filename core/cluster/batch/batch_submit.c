@@ -77,11 +77,11 @@ void batch_find(struct batch_job *job)
     const char *trouble = job->trouble, *then = *trouble ? "; " : "";
     if (!*job->name)
         snprintf(reason, sizeof(reason),
-                 "%s%sits job may have been submitted, and is not looked for, as its script gives "
-                 "it another name than ours",
+                 "%s%sits job may have been submitted; ipcluster cannot look for it, because its "
+                 "script gives it another name",
                  trouble, then);
     else if (!*job->batch->commands[BATCH_FIND])
-        snprintf(reason, sizeof(reason), "%s%sa job of the name %s may have been submitted",
+        snprintf(reason, sizeof(reason), "%s%sa job with the name %s may have been submitted",
                  trouble, then, job->name);
     else if (batch_run_for(job, BATCH_FIND, job->name, find_done, &error) < 0)
         snprintf(reason, sizeof(reason), "%s", error.text);
@@ -96,8 +96,9 @@ static void failed(struct batch_job *job, const struct ipcl_command_end *end)
     const struct batch *batch = job->batch;
     char why[IPCL_ERROR_BYTES / 2];
     batch_failure(end, why, sizeof(why));
-    snprintf(job->trouble, sizeof(job->trouble), "%s does not take the job: %s (its script is %s)",
-             batch->system->name, why, job->script);
+    snprintf(job->trouble, sizeof(job->trouble),
+             "%s does not accept the job: %s (its script is %s)", batch->system->name, why,
+             job->script);
     job->began = clock_wall();
     if (batch_matches("[Tt]imed? ?-?out", why))
         batch_find(job);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX   64 /* parentheses and signs within one another */
+#define DEPTH_MAX   64 /* nested parentheses and signs */
 #define WIDTH_MAX   99
 #define SHOWN_BYTES 40 /* of a field, in an error */
 
@@ -64,19 +64,19 @@ __attribute__((format(printf, 2, 3))) static int fail(struct filling *filling, c
 
 static int fail_overflow(struct filling *filling)
 {
-    return fail(filling, "the number is beyond 64 bits");
+    return fail(filling, "the number is too large for 64 bits");
 }
 
 static int fail_unexpected(struct filling *filling, const char *wanted)
 {
     if (!*filling->at || *filling->at == '\n')
-        return fail(filling, "the { is not closed; a { that is to stay is written {{");
+        return fail(filling, "the { is not closed; write {{ for a { in the script");
     const char *end = filling->at + 1;
     while (continues_character(*end))
         end++;
     return fail(filling,
-                "%s was expected in place of %.*s; braces that are to stay are written {{ and }}",
-                wanted, (int)(end - filling->at), filling->at);
+                "%s was expected instead of %.*s; write {{ and }} for braces in the script", wanted,
+                (int)(end - filling->at), filling->at);
 }
 
 static void skip_spaces(struct filling *filling)
@@ -103,8 +103,8 @@ static int fail_unknown(struct filling *filling, size_t length)
         size += (size_t)snprintf(known + size, sizeof(known) - size, "%s%s", i ? ", " : "",
                                  filling->values[i].name);
     return fail(filling,
-                "%.*s is not known; known are %s; braces that are to stay, as the shell's, are "
-                "written {{ and }}",
+                "%.*s is not known; the known names: %s; write {{ and }} for braces in the "
+                "script, such as the shell's",
                 (int)length, filling->at, *known ? known : "none");
 }
 
@@ -147,7 +147,7 @@ static int take_number(struct filling *filling, size_t length, int64_t *number)
     if (end && end > digits && !*end)
         return 0;
     filling->at = start;
-    return fail(filling, "%.*s is \"%.*s\", which is no whole number of 64 bits", (int)length,
+    return fail(filling, "%.*s is \"%.*s\", which is not a whole number of 64 bits", (int)length,
                 start, SHOWN_BYTES, value->text);
 }
 
@@ -169,7 +169,7 @@ static int read_operand(struct filling *filling, int64_t *number)
     if (!*at || !strchr("+-(", *at))
         return fail_unexpected(filling, "a name, a whole number or (");
     if (filling->depth == DEPTH_MAX)
-        return fail(filling, "more than %d parentheses and signs within one another", DEPTH_MAX);
+        return fail(filling, "parentheses and signs are nested more than %d deep", DEPTH_MAX);
     filling->at++;
     filling->depth++;
     int status = *at == '(' ? read_sum(filling, number) : read_operand(filling, number);
@@ -214,7 +214,7 @@ static int read_product(struct filling *filling, int64_t *number)
         if (!operation || !strchr("*/%", operation))
             return 0;
         if (operation == '/' && filling->at[1] != '/')
-            return fail(filling, "/ gives no whole number: // does");
+            return fail(filling, "/ does not give a whole number: use //");
         const char *start = filling->at;
         filling->at += operation == '/' ? 2 : 1;
         if (read_operand(filling, &factor))
@@ -269,7 +269,7 @@ static int fill_field(struct filling *filling)
     filling->at++;
     skip_spaces(filling);
     if (*filling->at == '}')
-        return fail(filling, "it names nothing; braces that are to stay are written {{ and }}");
+        return fail(filling, "it has no name; write {{ and }} for braces in the script");
     size_t length = name_length(filling->at);
     const char *behind = filling->at + length;
     behind += strspn(behind, " \t");
@@ -309,7 +309,7 @@ static int fill(struct filling *filling)
             filling->at += 2;
         } else if (*filling->at == '}') {
             filling->field = "";
-            return fail(filling, "this } closes nothing; a } that is to stay is written }}");
+            return fail(filling, "this } closes nothing; write }} for a } in the script");
         } else if (fill_field(filling)) {
             return -1;
         }
@@ -332,7 +332,7 @@ char *template_fill(const char *text, struct template_value *values, size_t coun
     int status = filling.output ? fill(&filling) : -1;
     bool full = !filling.output || ferror(filling.output);
     if ((filling.output && fclose(filling.output)) || full)
-        status = ipcl_error_set(error, "no memory for what a template makes");
+        status = ipcl_error_set(error, "no memory for a job's script");
     if (!status)
         return filled;
     free(filled);

@@ -84,13 +84,13 @@ static const struct balancer_scheme schemes[] = {
      .before = longer_unused,
      .choose = first_of_two},
     {.name = "weighted",
-     .help = "of two at random, drawn by the inverse of their loads, the less loaded",
+     .help = "of two at random, drawn with the inverse of their loads as weights, the less loaded",
      .before = less_loaded,
      .weight = inverse_load,
      .choose = first_of_two_by_weight},
     {.name = "pure",
-     .help = "each in turn, however busy it is (hwm has no meaning then), and a task that asks for "
-             "after, follow, targets, retries or timeout is refused",
+     .help = "each in turn, even if it is busy (hwm has no effect); tasks with after, follow, "
+             "targets, retries or timeout are refused",
      .before = longer_unused,
      .choose = first,
      .pure = true},

@@ -69,11 +69,11 @@ static void send_in_place_of_unread(struct replies *replies, struct message *mes
     zmq_msg_t *client = message_peer(message);
     snprintf(text, sizeof(text),
              "the result was dropped: this client did not read earlier results, and %zu bytes "
-             "wait for it in the controller (the bound is IPController.unread_backlog)",
+             "wait for it in the controller (the limit is IPController.unread_backlog)",
              outbox_waiting(&replies->outbox, zmq_msg_data(client), zmq_msg_size(client)));
     refusal_note(&replies->unread, REFUSED_UNREAD,
-                 "it is a result, and its client, which is told, does not read "
-                 "those before it (IPController.unread_backlog)");
+                 "it is a result, and its client does not read earlier ones "
+                 "(IPController.unread_backlog); the client is told");
     send_in_place_of(replies, message, "MemoryError", text);
 }
 
@@ -122,7 +122,7 @@ static const char *answer_to(const struct replies *replies, enum session_verdict
         return "the request came a second time, or far too late: it does not run";
     *ename = "ValueError";
     if (verdict == SESSION_MALFORMED && is_named(replies->seal->session, message))
-        return "the header of a request has msg_id and msg_type, as texts without escapes";
+        return "the header of a request must have msg_id and msg_type, as texts without escapes";
     return verdict == SESSION_ACCEPTED ? REFUSAL_IDENTITIES : NULL;
 }
 

@@ -54,7 +54,7 @@ static void write_table(struct engine_table *table, const struct engines *engine
     char *text = to_text(engines);
     if (text ? path_write_file(table->path, text, strlen(text), 0600, &error)
              : ipcl_error_set(&error, "out of memory"))
-        log_warn("hub: the table of engines is not kept: %s", error.text);
+        log_warn("hub: the table of engines cannot be written: %s", error.text);
     free(text);
     table->due_ms = 0;
     table->written_ms = clock_ms();

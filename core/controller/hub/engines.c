@@ -51,12 +51,12 @@ struct hub_engine *engines_accept(struct engines *engines, const char *uuid, lon
                                   long long expires_ms, struct ipcl_error *error)
 {
     if (!uuid_valid(uuid)) {
-        ipcl_error_set(error, "an engine's uuid has 1 to %d visible ASCII characters",
+        ipcl_error_set(error, "an engine's uuid must have 1 to %d visible ASCII characters",
                        ENGINE_UUID_BYTES - 1);
         return NULL;
     }
     if (wanted < -1 || wanted > ENGINE_ID_MAX) {
-        ipcl_error_set(error, "an engine's id is between 0 and %d, not %lld", ENGINE_ID_MAX,
+        ipcl_error_set(error, "an engine's id must be between 0 and %d, not %lld", ENGINE_ID_MAX,
                        wanted);
         return NULL;
     }
@@ -66,7 +66,7 @@ struct hub_engine *engines_accept(struct engines *engines, const char *uuid, lon
         return NULL;
     }
     if (HASH_CNT(hh_id, engines->by_id) > ENGINE_ID_MAX) {
-        ipcl_error_set(error, "there are as many engines as ids");
+        ipcl_error_set(error, "all engine ids are in use");
         return NULL;
     }
     engine = calloc(1, sizeof(*engine));
@@ -97,12 +97,13 @@ int engines_describe(struct hub_engine *engine, json_t *info, struct ipcl_error 
     if (!info)
         return 0;
     if (!json_is_object(info) || json_object_size(info) > INFO_MEMBERS_MAX)
-        return ipcl_error_set(error, "it is no object of at most %d members", INFO_MEMBERS_MAX);
+        return ipcl_error_set(error, "it is not an object of at most %d members", INFO_MEMBERS_MAX);
     json_object_foreach (info, name, value) {
         bool text = json_is_string(value) &&
                     short_line(json_string_value(value), json_string_length(value));
         if (!short_line(name, strlen(name)) || !(text || json_is_number(value)))
-            return ipcl_error_set(error, "a member is no number and no line of less than %d bytes",
+            return ipcl_error_set(error,
+                                  "a member is neither a number nor a line of less than %d bytes",
                                   INFO_BYTES_MAX);
     }
     json_decref(engine->info);

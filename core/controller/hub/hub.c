@@ -121,7 +121,7 @@ static int answer_query(struct hub *hub, struct query *query, struct ipcl_error 
     if (!query->content)
         return -1;
     if (!json_is_object(query->content))
-        return ipcl_error_set(error, "the content of a query is a mapping");
+        return ipcl_error_set(error, "the content of a query must be a mapping");
     int status = function(hub, query, error);
     return status || !query->then ? status : hub_ask_records(hub, query, error);
 }
@@ -158,7 +158,7 @@ static void hub_on_subscription(void *self, struct message *message)
     struct hub *hub = self;
     struct subscription subscription;
     if (!subscription_read(message, &subscription)) {
-        refusal_note(&hub->bad_subscription, REFUSED_SUBSCRIPTION, "it is no subscription");
+        refusal_note(&hub->bad_subscription, REFUSED_SUBSCRIPTION, "it is not a subscription");
         return;
     }
     if (subscription.begins && !hub->subscribed_ms)

@@ -308,7 +308,8 @@ int hub_answer_explain(struct hub *hub, struct query *query, struct ipcl_error *
     const char *reason = json_string_value(json_object_get(query->content, "reason"));
     struct engine_ending *ending, *next;
     if (!reason || !*reason || strlen(reason) >= REASON_BYTES_MAX)
-        return ipcl_error_set(error, "a reason is a text of 1 to %d bytes", REASON_BYTES_MAX - 1);
+        return ipcl_error_set(error, "a reason must be a text of 1 to %d bytes",
+                              REASON_BYTES_MAX - 1);
     for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
         if (departures_concern(query->content, engine->info))
             note_reason(engine, query->content);

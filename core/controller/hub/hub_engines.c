@@ -80,14 +80,15 @@ void hub_expect_engine(struct hub *hub, const struct hub_engine *engine)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
 }
 
-/* Nothing depends on what an engine says of itself: one that says nonsense works as well. */
+/* Nothing depends on what an engine says of itself: an engine with a bad description works, too. */
 static void note_info(const struct query *query, struct hub_engine *engine)
 {
     const json_t *content = query->content;
     struct ipcl_error error;
     if (engines_describe(engine, json_object_get(content, "info"), &error))
         log_limited(&query->door->bad_query.limit, IPCL_LOG_WARN,
-                    "hub: what engine %d says of itself is dropped: %s", engine->id, error.text);
+                    "hub: the description that engine %d sent of itself is dropped: %s", engine->id,
+                    error.text);
     engine->watched = json_is_true(json_object_get(content, "watched"));
 }
 
@@ -140,7 +141,7 @@ static struct hub_engine *accept_engine(struct hub *hub, struct query *query, lo
     const json_t *uuid = json_object_get(query->content, "uuid");
     query->ename = "KeyError";
     if (!json_is_string(uuid) || strlen(json_string_value(uuid)) != json_string_length(uuid)) {
-        ipcl_error_set(error, "a registration_request has the engine's uuid");
+        ipcl_error_set(error, "a registration_request must have the engine's uuid");
         return NULL;
     }
     const char *route = route_of(query->content);
@@ -236,11 +237,12 @@ int hub_answer_unregistration(struct hub *hub, struct query *query, struct ipcl_
     if (!engine) {
         query->ename = "KeyError";
         return ipcl_error_set(
-            error, "there is no engine of this id: an unregistration_request has the engine's id");
+            error, "there is no engine with this id: an unregistration_request must have the "
+                   "engine's id");
     }
     if (strcmp(engine->route, route_of(query->content))) {
         query->ename = "PermissionError";
-        return ipcl_error_set(error, "engine %d is unregistered by nobody but itself", engine->id);
+        return ipcl_error_set(error, "engine %d can be unregistered only by itself", engine->id);
     }
     read_end(query->content, &end);
     snprintf(how, sizeof(how), "%s%s%s", end.level == IPCL_LOG_WARN ? "died" : "left",
@@ -369,15 +371,14 @@ static void check_silence(struct hub *hub, long long now_ms)
     hub->silence_ms = engines_silent(&hub->engines, now_ms) ? now_ms + SILENCE_MS / 10 : 0;
 }
 
-/* Gives up on those whose heart does not begin to beat. */
+/* Ends the wait for engines that never answer a heartbeat. */
 static void check_expiry(struct hub *hub, long long now_ms)
 {
     struct hub_engine *engine;
     while ((engine = engines_expired(&hub->engines, now_ms))) {
-        hub_lose_engine(hub, engine,
-                        engine->restored ? HUB_NOT_BACK
-                                         : "registered, but its heart never began to beat",
-                        false);
+        hub_lose_engine(
+            hub, engine,
+            engine->restored ? HUB_NOT_BACK : "registered, but never answered a heartbeat", false);
     }
     hub->expiry_ms = waiting_engines(hub) ? now_ms + EXPIRY_CHECK_MS : 0;
 }

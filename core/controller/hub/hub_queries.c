@@ -315,9 +315,9 @@ static int answer_become_dask(struct hub *hub, struct query *query, struct ipcl_
     (void)hub;
     query->ename = "NotImplementedError";
     return ipcl_error_set(error,
-                          "this controller runs no Python, and so no Dask scheduler: "
-                          "become_dask() of the Python package ipcluster starts one beside the "
-                          "client; or start dask-scheduler, and a worker of it on each engine with "
+                          "this controller runs no Python and cannot start a Dask scheduler: use "
+                          "become_dask() of the Python package ipcluster, which starts one beside "
+                          "the client; or start dask-scheduler, and a worker on each engine with "
                           "apply()");
 }
 
@@ -368,7 +368,7 @@ hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *que
         i++;
     if (i == count) {
         query->ename = "KeyError";
-        ipcl_error_set(error, "the hub knows no query '%.*s'",
+        ipcl_error_set(error, "the hub does not know the query '%.*s'",
                        (int)(msg_type->size < 64 ? msg_type->size : 64), msg_type->data);
         return NULL;
     }
@@ -378,8 +378,7 @@ hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *que
     if (queries[i].role == query->door->role)
         return queries[i].answer;
     query->ename = "PermissionError";
-    ipcl_error_set(error,
-                   "a %s is not for the port of this connection file: use that of the %s file",
+    ipcl_error_set(error, "a %s must be sent to the port in the %s connection file",
                    queries[i].msg_type, theirs[queries[i].role]);
     return NULL;
 }

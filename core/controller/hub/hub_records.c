@@ -26,8 +26,8 @@ static void count_dropped(struct hub *hub)
     hub->dropped++;
     handouts_doubt(hub->controller->handouts);
     log_limited(&hub->store_trouble, IPCL_LOG_WARN,
-                "hub: the store falls behind by %zu bytes: reports of requests are not recorded "
-                "(%llu in all)",
+                "hub: the store is too slow, and %zu bytes wait for it: reports of requests are "
+                "not recorded (%llu in all)",
                 hub->backlog_bytes, hub->dropped);
 }
 
@@ -128,7 +128,7 @@ int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *err
     if (is_full(hub, 2)) {
         free(context);
         query->ename = "RuntimeError";
-        return ipcl_error_set(error, "the store falls behind: ask again later");
+        return ipcl_error_set(error, "the store is too slow now: ask again later");
     }
     message_init(&message);
     int failed = !context || message_append(&message, "", 0) ||

@@ -157,7 +157,7 @@ static void keep_reply(struct records *records, const struct records_item *item,
     if (!message_is_whole(message)) {
         set_error(
             record.fields, item->engine,
-            "the request was answered, but its result was not recorded: the store fell behind");
+            "the request was answered, but its result was not recorded: the store was too slow");
         records_put(records, item->report.text, &record);
         return;
     }

@@ -108,7 +108,7 @@ static bool verify(struct iopub *iopub, const struct publisher *publisher, struc
     else if (publishers_may_use(&iopub->publishers, publisher, message_topic(message)))
         return true;
     else
-        refusal_note(&iopub->bad_output, REFUSED_TOPIC, "its topic is of another engine");
+        refusal_note(&iopub->bad_output, REFUSED_TOPIC, "its topic belongs to another engine");
     return false;
 }
 

@@ -116,7 +116,7 @@ static void write_answer(const char *request, FILE *stream)
     else
         fprintf(stream, "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n"
                         "Content-Length: 32\r\nConnection: close\r\n\r\n"
-                        "What there is here is /metrics.\n");
+                        "The only page here is /metrics.\n");
     free(body);
 }
 

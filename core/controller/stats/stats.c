@@ -104,17 +104,16 @@ struct row {
 #define BY(label, of)   label, of, sizeof(of) / sizeof(*(of)), NULL
 
 static const struct row rows[] = {
-    {NAMED(COUNTER, "messages_received",
-           "Messages that have come, whether they were taken or refused."),
+    {NAMED(COUNTER, "messages_received", "Messages that have come, accepted or refused."),
      OF_SOCKET(traffic.messages[TRAFFIC_IN]), ONE},
     {NAMED(COUNTER, "messages_sent", "Messages that were sent."),
      OF_SOCKET(traffic.messages[TRAFFIC_OUT]), ONE},
-    {NAMED(COUNTER, "received_bytes", "What the messages had that have come."),
+    {NAMED(COUNTER, "received_bytes", "Bytes of the messages that have come."),
      OF_SOCKET(traffic.bytes[TRAFFIC_IN]), ONE},
-    {NAMED(COUNTER, "sent_bytes", "What the messages had that were sent."),
+    {NAMED(COUNTER, "sent_bytes", "Bytes of the messages that were sent."),
      OF_SOCKET(traffic.bytes[TRAFFIC_OUT]), ONE},
     {NAMED(COUNTER, "messages_accepted",
-           "Messages whose signature is right, by their type. A type is shown once there was one."),
+           "Messages whose signature is right, by type. A type is shown after its first message."),
      OF_SOCKET(traffic.accepted), BY("type", traffic_types)},
 
 #define METRIC(kind, member, help) {NAMED(kind, #member, help), OF_ALL(member), ONE},
@@ -128,7 +127,8 @@ static const struct row rows[] = {
     {NAMED(COUNTER, "loop_rounds", "How often the thread was woken."), OF_THREAD(rounds.count),
      ONE},
     {NAMED(COUNTER, "loop_busy_seconds",
-           "How long the thread was awake: its rate is how busy it is, 1 being all the time."),
+           "How long the thread was awake. Its rate says how busy the thread is: 1 is all the "
+           "time."),
      US_OF_THREAD(rounds.busy_us), ONE},
     {NAMED(GAUGE, "loop_longest_seconds",
            "The longest time that the thread did not look at its sockets."),

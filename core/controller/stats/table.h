@@ -23,14 +23,15 @@
 #endif
 
 SOCKET_METRIC_BY(COUNTER, messages_refused, "reason", stats_refusals,
-                 "Messages and queries that were not taken, or not passed on, by the reason; the "
-                 "log says more. A reason is shown once there was one.")
+                 "Messages and queries that were not accepted, or not passed on, by reason; the "
+                 "log says more. A reason is shown after its first case.")
 SOCKET_METRIC(GAUGE, unread_messages,
-              "Messages that wait in the controller for a client or an engine that reads late.")
-SOCKET_METRIC(GAUGE, unread_bytes, "Memory of these; IPController.unread_backlog is its bound.")
+              "Messages that wait in the controller for a client or an engine that is slow to "
+              "read.")
+SOCKET_METRIC(GAUGE, unread_bytes, "Memory of these; IPController.unread_backlog is the limit.")
 
 /* The task thread's: */
-METRIC(COUNTER, tasks_submitted, "Tasks that the load balancer has taken.")
+METRIC(COUNTER, tasks_submitted, "Tasks that the load balancer has accepted.")
 METRIC(COUNTER, tasks_sent,
        "Tasks that were sent to an engine; one that is tried again counts again.")
 METRIC_BY(COUNTER, tasks_finished, "end", stats_ends,
@@ -47,17 +48,18 @@ METRIC(HISTOGRAM, task_work_seconds, "How long engines had a task until they ans
 /* The hub's: */
 METRIC_BY(GAUGE, engines, "state", stats_engine_states,
           "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet.")
-METRIC(COUNTER, engines_registered, "Engines that have come, ever.")
-METRIC(COUNTER, engines_departed, "Engines that have gone, ever.")
-METRIC(GAUGE, requests_pending, "Tasks and direct requests that the hub knows to be unanswered.")
-METRIC(GAUGE, tasks_unassigned, "Those of them that are tasks and at no engine.")
+METRIC(COUNTER, engines_registered, "Engines that have registered, in all.")
+METRIC(COUNTER, engines_departed, "Engines that have left or died, in all.")
+METRIC(GAUGE, requests_pending,
+       "Tasks and direct requests that have no answer yet, as far as the hub knows.")
+METRIC(GAUGE, tasks_unassigned, "Tasks among these that no engine has.")
 METRIC(GAUGE, records_behind_bytes,
-       "What waits for the store of records; IPController.records_backlog is its bound.")
+       "Memory of what waits for the store of records; IPController.records_backlog is the limit.")
 METRIC(COUNTER, records_dropped,
-       "Changes of records that were not recorded, as the store fell behind.")
+       "Changes of records that were not recorded, because the store was too slow.")
 
 /* The records thread's: */
-METRIC(COUNTER, records_lost, "Changes of records that the store did not take.")
+METRIC(COUNTER, records_lost, "Changes of records that the store did not accept.")
 
 #undef METRIC
 #undef METRIC_BY

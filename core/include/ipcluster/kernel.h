@@ -51,7 +51,7 @@ struct ipcl_kernel_services {
      * no request runs. Any thread. */
     json_t *(*part)(void *host, const char *name);
     /* Asks the client that sent the running request for a line, as Jupyter's input_request does.
-     * Returns 0, or -1 with `error` set: the client takes no questions. Kernel's thread. */
+     * Returns 0, or -1 with `error` set: the client accepts no questions. Kernel's thread. */
     int (*ask)(void *host, const char *prompt, bool secret, struct ipcl_error *error);
     /* Waits for the answer. Returns 0 with `*text` set; the caller frees it. Returns 1 if a signal
      * came: the kernel handles it, then calls again or gives up. Returns -1 with `error` set if

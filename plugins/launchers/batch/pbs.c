@@ -17,13 +17,13 @@
 static const struct ipcl_batch_state states[] = {
     {"R B E", IPCL_BATCH_RUNNING, NULL}, /* B: an array of which something runs, or did */
     {"S", IPCL_BATCH_RUNNING, "is suspended"},
-    {"U", IPCL_BATCH_RUNNING, "is suspended, as its host is in use"},
+    {"U", IPCL_BATCH_RUNNING, "is suspended, because its host is in use"},
     {"Q", IPCL_BATCH_PENDING, "waits in the queue"},
     {"H", IPCL_BATCH_PENDING, "is held"},
-    {"W", IPCL_BATCH_PENDING, "waits for its time"},
-    {"T", IPCL_BATCH_PENDING, "is on its way to another server"},
+    {"W", IPCL_BATCH_PENDING, "waits for its start time"},
+    {"T", IPCL_BATCH_PENDING, "is being moved to another server"},
     {"C F X", IPCL_BATCH_ENDED, NULL},
-    {"M", IPCL_BATCH_ENDED, "has gone to another server"},
+    {"M", IPCL_BATCH_ENDED, "was moved to another server"},
     {.words = NULL},
 };
 static const struct ipcl_batch_system pbs = {

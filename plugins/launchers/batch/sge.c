@@ -6,7 +6,7 @@ static const struct ipcl_batch_state states[] = {
     {"d*", IPCL_BATCH_RUNNING, "is being deleted"},
     {"s*", IPCL_BATCH_RUNNING, "is suspended"},
     {"S*", IPCL_BATCH_RUNNING, "is suspended with its queue"},
-    {"T*", IPCL_BATCH_RUNNING, "is suspended, as its host is busy"},
+    {"T*", IPCL_BATCH_RUNNING, "is suspended, because its host is busy"},
     {"qw", IPCL_BATCH_PENDING, "waits in the queue (qstat -j says what for)"},
     {"h*", IPCL_BATCH_PENDING, "is held"},
     {"E*", IPCL_BATCH_PENDING, "could not be started (qstat -j says why; qmod -cj tries again)"},

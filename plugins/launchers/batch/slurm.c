@@ -15,12 +15,12 @@ static const struct ipcl_batch_state states[] = {
     {"TIMEOUT DEADLINE", IPCL_BATCH_CUT_SHORT, "has reached its time limit"},
     {"OUT_OF_MEMORY", IPCL_BATCH_ENDED, "ran out of memory"},
     {"NODE_FAIL BOOT_FAIL", IPCL_BATCH_CUT_SHORT, "lost a node, which failed or did not boot"},
-    {"PREEMPTED", IPCL_BATCH_CUT_SHORT, "had to give way to another job"},
+    {"PREEMPTED", IPCL_BATCH_CUT_SHORT, "was preempted by another job"},
     {.words = NULL},
 };
 static const struct ipcl_option options[] = {
     {"start_command", IPCL_LIST, "srun --kill-on-bad-exit=0 --wait=0", NULL, NULL,
-     "What starts the program in a job, once a task; for MPI srun --mpi=pmix, or mpiexec."}};
+     "What starts the program in a job, once per task. For MPI: srun --mpi=pmix, or mpiexec."}};
 static const struct ipcl_batch_system slurm = {
     .name = "Slurm",
     .submit = "sbatch",

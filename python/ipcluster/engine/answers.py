@@ -12,7 +12,7 @@ from ipcluster.engine.messages import pack
 
 
 class _Input:
-    """Context manager: inside, input() and getpass() ask the client that sent the request, or say that it takes no questions."""
+    """Context manager: inside, input() and getpass() ask the client that sent the request, or say that it accepts no questions."""
 
     def __init__(self, allowed):
         self.allowed = allowed
@@ -33,7 +33,7 @@ class _Input:
     def _ask(self, prompt, secret):
         if not self.allowed:
             name = "getpass" if secret else "input"
-            raise shell().StdinNotImplementedError(f"{name} was called, but this client takes no questions")
+            raise shell().StdinNotImplementedError(f"{name} was called, but this client does not accept questions")
         flush()
         text = host.ask(prompt, secret)
         if text == "\x04":
