@@ -7,6 +7,7 @@ core_base_libbase_la_SOURCES = \
 	core/base/ending.h \
 	core/base/hex.c core/base/hex.h \
 	core/base/installation.c core/base/installation.h \
+	core/base/job_name.c core/base/job_name.h \
 	core/base/leftovers.c core/base/leftovers.h \
 	core/base/limits.c core/base/limits.h \
 	core/base/log.c core/base/log.h \

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/batch_jobs.h"
+#include "base/job_name.h"
 
 /* The hub takes shorter lines, and where one is none it drops all that the engine says. */
 #define FACT_BYTES 256
@@ -23,83 +23,15 @@ static void add(json_t *facts, const char *name, const char *text)
         json_object_set_new(facts, name, json_string(text));
 }
 
-/* Puts variables of the environment in their places: "{JOB_ID}.{TASK_ID!none}" up to `end`; of one
- * with a '?' behind its name nothing. Returns false where one has no value, or that behind the '!',
- * or it is no name, or too long. */
-static bool fill_in(const char *from, const char *end, char *text, size_t size)
-{
-    size_t used = 0;
-    while (from < end && used + 1 < size) {
-        const char *close = memchr(from, '}', (size_t)(end - from)), *value;
-        char name[FACT_BYTES];
-        if (*from != '{') {
-            text[used++] = *from++;
-            continue;
-        }
-        if (!close || close - from > (long)sizeof(name))
-            return false;
-        snprintf(name, sizeof(name), "%.*s", (int)(close - from - 1), from + 1);
-        char *other = strpbrk(name, "!?"), sign = other ? *other : '\0';
-        if (other)
-            *other++ = '\0';
-        value = getenv(name);
-        if (!value || !*value || (sign == '!' && strcmp(value, other) == 0) ||
-            strlen(value) >= size - used)
-            return false;
-        if (sign != '?')
-            used += strlen(strcpy(text + used, value));
-        from = close + 1;
-    }
-    text[used] = '\0';
-    return from == end;
-}
-
-/* Adds the first of the `names` that is whole: "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}|
- * {SLURM_JOB_ID}", behind the first `before` bytes of `called`. */
-static void add_job_of(json_t *facts, const char *called, size_t before, const char *names)
-{
-    char text[FACT_BYTES + 1];
-    if (before >= FACT_BYTES)
-        return;
-    memcpy(text, called, before);
-    for (; *names; names += *names == '|') {
-        const char *end = strchrnul(names, '|');
-        if (fill_in(names, end, text + before, sizeof(text) - before)) {
-            add(facts, "job", text);
-            return;
-        }
-        names = end;
-    }
-}
-
-/* As the setting says, or as that of the systems calls it, or of the one that it names, whose
- * variables there are. */
-static void add_job(json_t *facts, const struct engine *engine)
-{
-    const char *given = settings_string(engine->settings, "IPEngine", "batch_job");
-    const char *variables = strchr(given, '{');
-    if (variables)
-        add_job_of(facts, given, (size_t)(variables - given), variables);
-    for (size_t i = 0; !variables && i < sizeof(batch_jobs) / sizeof(*batch_jobs); i++) {
-        char called[FACT_BYTES];
-        int before = snprintf(called, sizeof(called), "%s job ", batch_jobs[i].system);
-        if ((!*given || !strcmp(given, batch_jobs[i].system)) && !json_object_get(facts, "job"))
-            add_job_of(facts, called, (size_t)before, batch_jobs[i].variables);
-    }
-}
-
 bool facts_in_batch_job(const struct engine *engine)
 {
-    json_t *facts = json_object();
-    add_job(facts, engine);
-    bool in_job = json_object_size(facts) > 0;
-    json_decref(facts);
-    return in_job;
+    char job[JOB_NAME_BYTES];
+    return job_name_find(settings_string(engine->settings, "IPEngine", "batch_job"), job);
 }
 
 json_t *facts_of(const struct engine *engine)
 {
-    char host[FACT_BYTES] = "";
+    char host[FACT_BYTES] = "", job[JOB_NAME_BYTES];
     const char *language = "", *version = "", *executable = "";
     json_t *facts = json_pack("{s:i s:s s:s}", "pid", (int)getpid(), "implementation", "ipcluster",
                               "implementation_version", PACKAGE_VERSION);
@@ -114,7 +46,8 @@ json_t *facts_of(const struct engine *engine)
     int64_t copy = settings_int(engine->settings, "IPEngine", "engine_copy");
     if (copy >= 0)
         json_object_set_new(facts, "copy", json_integer(copy));
-    add_job(facts, engine);
+    if (job_name_find(settings_string(engine->settings, "IPEngine", "batch_job"), job))
+        add(facts, "job", job);
     if (engine->rank >= 0)
         json_object_set_new(facts, "rank", json_integer(engine->rank));
     return facts;

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/job_name.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "base/secret.h"
@@ -100,7 +101,8 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
     watched_hand_over(engine, program->profile.dir);
     if (profile_enter(program->settings, "ipengine", &program->profile, error) ||
         load_mpi(program, error) ||
-        bounds_read_memory(program->settings, &engine->memory_limit_bytes, error))
+        bounds_read_memory(program->settings, &engine->memory_limit_bytes, error) ||
+        job_name_check(settings_string(program->settings, "IPEngine", "batch_job"), error))
         return -1;
     bounds_read_end(engine, program->settings);
     if (profile_shows_settings(program->settings, stdout))

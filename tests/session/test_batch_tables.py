@@ -4,6 +4,7 @@ and test_slurm.py."""
 
 import json
 import re
+import subprocess
 
 import pytest
 from batch_samples import Samples
@@ -27,6 +28,18 @@ def test_a_table_reads_what_is_printed(box, name, build):
     *found, verdict = done.out.splitlines()
     assert sorted(found) == sorted(samples.text.get("found", "").splitlines())
     assert "nothing is wrong" in verdict
+
+
+def test_the_check_says_where_a_table_names_no_variable_of_a_job(box):
+    source = box.dir / "lsf.c"
+    plugin = source.with_suffix(".so")
+    table = (TOP / "plugins/launchers/batch/lsf.c").read_text()
+    for variables in ("LSB_JOBID", "{LSB_JOBID", "job {LSB_JOBID}", "{LSB_JOBID}|7"):
+        source.write_text(re.sub(r'(\.job_variables = )"[^"]+"', rf'\1"{variables}"', table))
+        subprocess.run(["gcc", "-shared", "-fPIC", f"-I{TOP}/core/include", source, "-o", plugin], check=True)
+        plugin.chmod(0o644)
+        done = box.ipcluster("plugins", "check", plugin)
+        assert done.status == 1 and f"its job_variables '{variables}' do not begin with a variable" in done.out, done
 
 
 @each

@@ -98,6 +98,13 @@ def test_an_engine_with_more_memory_than_it_may_have_ends_and_says_why(ipcluster
     assert cluster.engines[0].wait() == 8
 
 
+def test_a_batch_job_of_an_unknown_system_is_an_error_that_lists_the_systems(sandbox, programs):
+    for value in ("Some", "Some job {SOME_JOB_ID"):
+        finished = sandbox.run(programs.ipengine, f"--IPEngine.batch_job={value}")
+        assert finished.status == 1 and "IPEngine.batch_job is one of Slurm, " in finished.err, finished
+        assert f"not '{value}'" in finished.err, finished
+
+
 def test_a_memory_limit_that_is_no_amount_is_an_error_that_says_what_is(sandbox, programs):
     for value in ("much", "120%", "0", "-1G", "3X"):
         finished = sandbox.run(programs.ipengine, f"--IPEngine.memory_limit={value}")

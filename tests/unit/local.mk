@@ -33,6 +33,7 @@ UNIT_TESTS = \
 	tests/unit/test_publishers \
 	tests/unit/test_sqlite_plans \
 	tests/unit/test_held \
+	tests/unit/test_job_name \
 	tests/unit/test_log \
 	tests/unit/test_loop \
 	tests/unit/test_sqlite_store \
@@ -165,6 +166,8 @@ tests_unit_test_sqlite_store_SOURCES = tests/unit/test_sqlite_store.c $(UNIT_OPE
 tests_unit_test_sqlite_store_LDADD = $(UNIT_LIBS) $(SQLITE_LIBS)
 tests_unit_test_message_SOURCES = tests/unit/test_message.c
 tests_unit_test_message_LDADD = $(UNIT_LIBS)
+tests_unit_test_job_name_SOURCES = tests/unit/test_job_name.c
+tests_unit_test_job_name_LDADD = $(UNIT_LIBS)
 tests_unit_test_numbers_SOURCES = tests/unit/test_numbers.c
 tests_unit_test_numbers_LDADD = $(UNIT_LIBS)
 tests_unit_test_slots_SOURCES = tests/unit/test_slots.c core/cluster/supervisor/slots.c

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/job_name.h"
 #include "base/path.h"
 #include "cluster/batch/batch_query.h"
 #include "cluster/launching/launcher.h"
@@ -231,25 +232,15 @@ static void read_samples(const struct plugin_check *check, const struct ipcl_bat
         free(files);
 }
 
-/* Whether it begins with a variable, and each brace is closed. */
-static bool are_variables(const char *names)
-{
-    size_t depth = *names == '{' ? 0 : 2;
-    for (; *names && depth < 2; names++)
-        depth += *names == '{' ? 1 : *names == '}' ? (size_t)-1 : 0;
-    return depth == 0;
-}
-
 static void check_job_variables(const struct plugin_check *check,
                                 const struct launcher_choice *choice)
 {
     const char *names = descriptor_job_variables(choice->plugin, choice->system);
-    if (names && !are_variables(names))
-        check_fault(
-            check,
-            "its job_variables '%s' do not begin with a variable in braces, or have one that "
-            "is not closed",
-            names);
+    if (names && (*names != '{' || !job_name_is_sound(names)))
+        check_fault(check,
+                    "its job_variables '%s' do not begin with a variable in braces, or have one "
+                    "that is not closed, or a name without any",
+                    names);
 }
 
 void check_table(const struct plugin_check *check, const struct launcher_choice *choice)

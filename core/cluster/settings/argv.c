@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/batch_jobs.h"
+#include "base/job_name.h"
 #include "base/installation.h"
 #include "cluster/settings/cluster.h"
 #include "plugin/descriptor.h"
@@ -120,12 +120,10 @@ static void add_job(struct argv_words *words, const struct launcher_choice *choi
     char prefix[256];
     if (!variables)
         return;
-    for (size_t i = 0; i < sizeof(batch_jobs) / sizeof(*batch_jobs); i++)
-        if (!strcmp(batch_jobs[i].system, system->name) &&
-            !strcmp(batch_jobs[i].variables, variables)) {
-            add_word(words, "--IPEngine.batch_job=", system->name);
-            return;
-        }
+    if (job_name_is_known(system->name, variables)) {
+        add_word(words, "--IPEngine.batch_job=", system->name);
+        return;
+    }
     snprintf(prefix, sizeof(prefix), "--IPEngine.batch_job=%.128s job ", system->name);
     add_word(words, prefix, variables);
 }
