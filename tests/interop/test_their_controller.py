@@ -37,10 +37,14 @@ def test_another_client_finds_what_one_has_asked_for(new_their_cluster, store):
     before = datetime.datetime.now(datetime.timezone.utc)
     done = [balanced.apply_async(square, x) for x in range(5)]
     assert [result.get(60) for result in done] == [0, 1, 4, 9, 16]
-    failed = client[1].apply_async(fail)
+    (
+        first,
+        second,
+    ) = client.ids  # their hub gives a number to each registration that it reads, also to one that came twice
+    failed = client[second].apply_async(fail)
     with pytest.raises(RemoteError, match="on purpose"):
         failed.get(60)
-    executed = client[0].execute("6 * 7", silent=False)
+    executed = client[first].execute("6 * 7", silent=False)
     executed.get(60)
     ids = [result.msg_ids[0] for result in (*done, failed, executed)]
     wait_until(lambda: set(ids) <= set(other.result_status(ids)["completed"]), 20, "all is recorded")

@@ -290,7 +290,7 @@ def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have
 
 
 def test_ipcluster_says_why_engines_do_not_register(sandbox):
-    seconds = int(4 * PATIENCE)
+    seconds = int(10 * PATIENCE)
     cluster = sandbox.start(
         *limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=150)
     )
