@@ -38,7 +38,18 @@ mount --bind "$1" "$1"
 mount --rbind /dev "$1/dev"
 mount --rbind /sys "$1/sys"
 mount -t proc proc "$1/proc"
+"""
+BESIDE = """
 shift
+"$@"
+exit
+"""
+# The namespace's own root: programs that enter namespaces, as tests do, would leave one that chroot made.
+WITHIN = """
+cd "$1"
+shift
+pivot_root . mnt
+umount -l mnt
 "$@"
 exit
 """
@@ -69,12 +80,15 @@ class Root:
         self.folder = folder
 
     def run(self, *argv, **options):
-        return self.run_beside("chroot", self.folder, *ENVIRONMENT, *argv, **options)
+        return self._run(WITHIN, *ENVIRONMENT, *argv, **options)
 
     def run_beside(self, *argv, **options):
         """Runs a command of this machine that enters the system itself."""
+        return self._run(BESIDE, *argv, **options)
+
+    def _run(self, how, *argv, **options):
         own = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-        return run(*own, "sh", "-c", MOUNT, "sh", self.folder, *argv, **options)
+        return run(*own, "sh", "-c", MOUNT + how, "sh", self.folder, *argv, **options)
 
     def install(self, *packages):
         self.run("apt-get", "-q", "install", "-y", "--no-install-recommends", *packages)

@@ -73,24 +73,16 @@ def test_debians_runner_of_package_tests_finds_nothing_in_a_clean_root(packages,
     assert re.search(r"^psum +PASS", said, re.MULTILINE)
 
 
-# As scripts/test does it; clusters on batch systems and over SSH are tried on this machine alone, as all against ipyparallel is.
-ELSEWHERE = (
-    "test_slurm",
-    "test_batch_systems",
-    "test_ssh_launcher",
-    "test_ssh_ends",
-    "test_ssh_clusters",
-    "test_scale",
-)
-QUICK = f"""
+# As scripts/test does it. What is tried against ipyparallel is tried on this machine alone: Debian 13 has version 8.8, and exceptions.txt of
+# its own tests is for version 7.1.
+QUICK = """
 cd /src
 scripts/install-packages build run docs test
 scripts/build build
 make -s -C build check
 make -s -C build install
 make -s -C build docs
-IPCLUSTER_BUILD=/src/build python3 -m pytest -p no:cacheprovider -q -n $(($(nproc) + 1)) --timeout=300 --junitxml=session.xml \\
-    tests/session {' '.join(f'--ignore=tests/session/{name}.py' for name in ELSEWHERE)}
+IPCLUSTER_BUILD=/src/build python3 -m pytest -p no:cacheprovider -q -n $(($(nproc) + 1)) --timeout=300 --junitxml=session.xml tests/session
 """
 
 

@@ -41,18 +41,29 @@ class Pbs:
             (programs / program.name).symlink_to(program)
         for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "srun", "salloc"):
             (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin"))
-        perl = [folder / "share/perl5", *(folder / "lib").glob("*/perl*/*")]
+        perl = [self.dir, folder / "share/perl5", *(folder / "lib").glob("*/perl*/*")]
         self.env = {
             **dict(re.findall(r"(\w+)=(\S+)", started.stdout.splitlines()[0])),
             "PERL5LIB": ":".join(map(str, perl)),
             "LD_LIBRARY_PATH": str(next((folder / "lib").glob("*/libslurm.so.*")).parent),
             "PATH": f"{programs}:{os.environ['PATH']}",
+            **self._qstats_function(folder),
         }
 
     def _address(self, what):
         """Slurm finds no host's address where there is nothing but a loopback (AI_ADDRCONFIG of getaddrinfo), as in a test's own network."""
         if has_own_network():
             subprocess.run(["ip", "address", what, "192.0.2.254/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
+
+    def _qstats_function(self, folder):
+        """The environment in which `qstat -f` shows a running job where Debian's own fails: it says on how many processors of a host the job
+        is, by a function that libslurm-perl of Debian 13 does not have. There it says that it is 1."""
+        name = "job_cpus_allocated_on_node_id"
+        (library,) = (folder / "lib").glob("*/perl*/*/auto/Slurm/Slurm.so")
+        if name.encode() in library.read_bytes():
+            return {}
+        (self.dir / "SlurmProcessors.pm").write_text(f"sub Slurm::{name} {{ 1 }} 1;\n")
+        return {"PERL5OPT": "-MSlurmProcessors"}
 
     def stop(self):
         """Ends its jobs and daemons, and removes the folder."""

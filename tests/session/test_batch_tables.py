@@ -79,6 +79,6 @@ def test_a_setting_becomes_a_directive_or_is_refused(box, name):
 
 
 @each
-def test_a_table_has_at_most_60_lines_and_the_guide_a_row_for_it(name):
-    assert len((TOP / f"plugins/launchers/batch/{name}.c").read_text().splitlines()) <= 60
+def test_a_table_has_at_most_64_lines_and_the_guide_a_row_for_it(name):
+    assert len((TOP / f"plugins/launchers/batch/{name}.c").read_text().splitlines()) <= 64
     assert f"\n| `{name}` |" in (TOP / "docs/howto/batch.md").read_text()

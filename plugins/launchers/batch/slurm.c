@@ -47,9 +47,10 @@ static const struct ipcl_batch_system slurm = {
         "--gpus-per-task={gpus}\n--mem-per-cpu={(memory_mb+engine_cores-1)//engine_cores}M",
     .controller = "--ntasks=1",
     .engines = "--ntasks={n}",
-    /* srun lacks the first, an old Slurm the last; Open MPI's mpiexec would bind ranks to cores. */
+    /* srun lacks the first, an old Slurm the last; Open MPI 4 and 5 would bind ranks to cores. */
     .run = "env ${{SLURM_CPUS_PER_TASK:+SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK}} "
            "OMPI_MCA_hwloc_base_binding_policy=${{OMPI_MCA_hwloc_base_binding_policy-none}} "
+           "PRTE_MCA_hwloc_default_binding_policy=${{PRTE_MCA_hwloc_default_binding_policy-none}} "
            "SLURM_JOB_END_TIME=`date -d $(squeue -hj $SLURM_JOB_ID -o %e) +%s 2>&- || "
            "echo $SLURM_JOB_END_TIME` {start_command} {program_and_args}",
     .options = options,
