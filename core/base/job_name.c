@@ -1,5 +1,7 @@
+/* How a process calls the batch job that it is in, from variables of its environment. */
 #include "base/job_name.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +70,13 @@ static bool fill_in(const char *at, const char *end, char *text, size_t size)
     return true;
 }
 
+static bool is_a_line(const char *text)
+{
+    while (*text && !iscntrl((unsigned char)*text))
+        text++;
+    return !*text;
+}
+
 /* Writes the first of the names of which all variables have values, behind the first `before` bytes
  * of `called`. */
 static bool fill_in_first(const char *called, size_t before, const char *names,
@@ -79,7 +88,7 @@ static bool fill_in_first(const char *called, size_t before, const char *names,
     for (const char *end; *names; names = *end ? end + 1 : end) {
         end = strchrnul(names, '|');
         if (fill_in(names, end, name + before, JOB_NAME_BYTES - before))
-            return true;
+            return is_a_line(name);
     }
     return false;
 }
@@ -119,8 +128,9 @@ int job_name_check(const char *called, struct ipcl_error *error)
     for (size_t i = 0; i < SYSTEMS; i++) {
         if (!strcmp(called, batch_jobs[i].system))
             return 0;
-        length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
-                                   i ? ", " : "", batch_jobs[i].system);
+        if (length < sizeof(known))
+            length += (size_t)snprintf(known + length, sizeof(known) - length, "%s%s",
+                                       i ? ", " : "", batch_jobs[i].system);
     }
     return ipcl_error_set(error,
                           "IPEngine.batch_job is one of %s, or text with variables such as "

@@ -70,7 +70,7 @@ class Client(Control, Records):
         paramiko (bool): refused, too.
         cluster (Cluster): the Cluster that this is a client of.
         context: accepted for code that was written for ipyparallel, and not used.
-        keep_tasks (bool): False: when this client is closed, tasks that wait in the scheduler and on engines are dropped. Those in the scheduler
+        keep_tasks (bool): False: when this client is closed, requests that wait in the scheduler and on engines are dropped. Tasks in the scheduler
             are also dropped if the client's process was killed, or stays out of reach for TaskScheduler.client_grace (60 seconds). What has
             begun is finished.
         trace (str): a file, or a folder, for a trace that Perfetto shows: each step of each message of this process's clients.

@@ -332,9 +332,10 @@ def main():
     peer = Peer(arguments.peer)
     output = arguments.junit or find_build() / "interop"
     output.mkdir(parents=True, exist_ok=True)
-    for stale in output.glob("ipyparallel-*"):
-        stale.unlink()
     runs = [Run(peer, ours, output) for ours in arguments.ours or [ours for ours in COMBINATIONS if ours != "none"]]
+    for run in runs:  # reports of other combinations stay: scripts/test runs them one after the other
+        for stale in output.glob(f"ipyparallel-{run.ours}*"):
+            stale.unlink()
     lists = [arguments.tests] if arguments.tests else peer.files()
     run_all(runs, lists, arguments.jobs)
     good = True

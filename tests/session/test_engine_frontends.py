@@ -244,7 +244,7 @@ def test_only_who_is_asked_answers(engine, peer, frontend):
 
     def answer(message):
         other.input("not asked")
-        engine.wait_for_output("an answer dropped: its sender was not asked")
+        engine.wait_for_output("an answer was dropped: its sender was not asked")
         asked.input("asked")
 
     reply, _ = run(asked, "word = input('word: ')", allow_stdin=True, stdin_hook=answer)

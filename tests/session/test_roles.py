@@ -278,7 +278,7 @@ def test_only_the_engine_that_was_asked_answers_whatever_client_asks_and_so_the_
     thief.answer(own_route, header, "error")
     thief.answer(own_route, own_header)
     assert peer.receive(client)[2] == json.loads(own_header), "what was sent before that is dropped"
-    peer.process.wait_for_output("it answers a request that its sender did not receive")
+    peer.process.wait_for_output("it answers a request that its sender does not have")
     if name != "control":
         wait_until(
             lambda: record_of(peer, json.loads(own_header)["msg_id"])["completed"], 20, "the records are up to date"
@@ -323,7 +323,7 @@ def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, nam
     if name == "mux":
         second.process.wait_for_output(f"has sent something for request {msg_id}, which another engine has")
     else:
-        second.process.wait_for_output("it answers a task that its sender did not receive")
+        second.process.wait_for_output("it answers a task that its sender does not have")
     assert record_of(second, msg_id)["engine_uuid"] == engine.uuid and not record_of(second, msg_id)["completed"]
     engine = Engine(second, name=engine.uuid, route=ROUTE, wanted=0, pending=[msg_id]).open().beat()
     engine.answer(route, header)

@@ -29,6 +29,8 @@ Test(job_name, the_first_name_whose_variables_have_values_is_taken)
     setenv("MY_TASK", "3", 1);
     cr_assert(job_name_find("My job {MY_JOB}.{MY_TASK!none}|{MY_JOB}{MY_TASK?}", name));
     cr_expect_str_eq(name, "My job 88.3");
+    setenv("MY_JOB", "two\nlines", 1);
+    cr_expect_not(job_name_find("My job {MY_JOB}", name));
 }
 
 Test(job_name, a_name_that_has_no_room_is_not_cut)

@@ -76,7 +76,7 @@ Test(template, a_number_may_have_a_width)
 Test(template, what_is_wrong_is_named_with_line_and_column)
 {
     refuse("a\nüb {nodse} c", "line 2, column 5: {nodse}: nodse is not known; "
-                              "the known names: n, queue, profile_dir, ");
+                              "known names: n, queue, profile_dir, ");
     refuse("x {} y", "line 1, column 4: {}: it has no name");
     refuse("x {  } y", "it has no name");
     refuse("a }\n", "line 1, column 3: this } closes nothing; write }} for a } in the script");
@@ -109,7 +109,7 @@ Test(template, where_nothing_is_known_that_is_said)
 {
     struct ipcl_error error;
     cr_assert_null(template_fill("{n}", NULL, 0, &error));
-    cr_assert(strstr(error.text, "n is not known; the known names: none"), "%s", error.text);
+    cr_assert(strstr(error.text, "n is not known; known names: none"), "%s", error.text);
 }
 
 Test(template, numbers_have_64_bits_and_nothing_is_divided_by_zero)

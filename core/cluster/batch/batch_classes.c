@@ -28,7 +28,7 @@ static const struct ipcl_option common[] = {
     {"job_extra_directives", IPCL_LIST, "", NULL, NULL,
      "Further directives of the script, each without its prefix, such as #SBATCH."},
     {"job_directives_skip", IPCL_LIST, "", NULL, NULL,
-     "Texts. A directive that contains one of them is left out of the script."},
+     "Texts: a directive that contains one of them is left out of the script."},
     {"prologue", IPCL_STRING, "", NULL, NULL,
      "Lines of the script before the program, such as module load openmpi. In a template: "
      "{prologue}. In a file of settings it may be an array of lines."},

@@ -103,7 +103,7 @@ static int fail_unknown(struct filling *filling, size_t length)
         size += (size_t)snprintf(known + size, sizeof(known) - size, "%s%s", i ? ", " : "",
                                  filling->values[i].name);
     return fail(filling,
-                "%.*s is not known; the known names: %s; write {{ and }} for braces in the "
+                "%.*s is not known; known names: %s; write {{ and }} for braces in the "
                 "script, such as the shell's",
                 (int)length, filling->at, *known ? known : "none");
 }

@@ -112,13 +112,14 @@ static void add_python(struct argv_words *words, const struct cluster *cluster)
 }
 
 /* How the batch job is called that it will be in. A system that engines know is only named:
- * people's templates need no quotes then. */
+ * people's templates need no quotes then. Nothing where the plugin's variables are no name, which
+ * engines would refuse: ipcluster plugins check says so. */
 static void add_job(struct argv_words *words, const struct launcher_choice *choice)
 {
     const struct ipcl_batch_system *system = choice->system;
     const char *variables = system ? descriptor_job_variables(choice->plugin, system) : NULL;
     char prefix[256];
-    if (!variables)
+    if (!variables || !job_name_is_sound(variables))
         return;
     if (job_name_is_known(system->name, variables)) {
         add_word(words, "--IPEngine.batch_job=", system->name);

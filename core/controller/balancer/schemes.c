@@ -89,7 +89,7 @@ static const struct balancer_scheme schemes[] = {
      .weight = inverse_load,
      .choose = first_of_two_by_weight},
     {.name = "pure",
-     .help = "each in turn, even if it is busy (hwm has no effect); tasks with after, follow, "
+     .help = "each in turn, even if it is busy (hwm has no effect), and tasks with after, follow, "
              "targets, retries or timeout are refused",
      .before = longer_unused,
      .choose = first,

@@ -20,7 +20,7 @@ struct refusal {
 enum session_verdict refusal_verify(struct refusal *refusal, struct seal *seal,
                                     struct message *message, size_t identities);
 #define REFUSAL_IDENTITIES "it has too few or too many identities"
-#define REFUSAL_NOT_ASKED  "it answers a request that its sender did not receive"
+#define REFUSAL_NOT_ASKED  "it answers a request that its sender does not have"
 /* Counts a message that is refused for another reason; and logs it, with a sentence. */
 void refusal_count(struct refusal *refusal, enum stats_refusal reason);
 void refusal_note(struct refusal *refusal, enum stats_refusal reason, const char *sentence);

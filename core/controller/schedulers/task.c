@@ -394,7 +394,7 @@ void scheduler_from_engine(void *self, struct message *message)
     if (!task) {
         if (!scheduler->hooks || !scheduler->hooks->take_reply(scheduler, message))
             refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
-                         "it answers a task that its sender did not receive");
+                         "it answers a task that its sender does not have");
         dispatch(scheduler, NULL, NULL);
         return;
     }

@@ -114,11 +114,11 @@ struct ipcl_batch_system {
     unsigned stop_ms; /* how long a cancelled job may take to end; 0: 45 seconds */
     /* Since ABI 1.4. The name of a job, or of an element of a job array, with variables that the
      * system sets in the job: "{JOB_ID}.{TASK_ID}|{JOB_ID}". It begins with a variable. There may
-     * be several names with | between. The first one counts whose variables all have a value.
-     * "{TASK_ID!undefined}" counts as without a value if it is "undefined". "{TASK_ID?}" must have
-     * a value, but it is not shown. The text must be the same as the id that `job_id` reads. NULL:
-     * an engine does not say in which job it is. Then the errors of its requests do not say why the
-     * job ended. */
+     * be several names with | between, each with a variable; braces are for variables only. The
+     * first name counts whose variables all have a value. "{TASK_ID!undefined}" counts as without a
+     * value if it is "undefined". "{TASK_ID?}" must have a value, but it is not shown. The text
+     * must be the same as the id that `job_id` reads. NULL: an engine does not say in which job it
+     * is. Then the errors of its requests do not say why the job ended. */
     const char *job_variables;
 };
 

@@ -49,9 +49,9 @@ struct ipcl_connect {
     /* a private key's path; NULL or "" for the keys that ssh finds. With a key and no server, the
      * server is the controller's host */
     const char *ssh_key;
-    /* tasks that wait in the scheduler and on engines are dropped when the client is closed. Those
-     * in the scheduler are also dropped if the client's process has died or stays out of reach
-     * (TaskScheduler.client_grace) */
+    /* requests that wait in the scheduler and on engines, direct ones too, are dropped when the
+     * client is closed. Tasks in the scheduler are also dropped if the client's process has died or
+     * stays out of reach (TaskScheduler.client_grace) */
     bool drop_tasks;
 };
 
