@@ -17,7 +17,8 @@ bool job_name_is_known(const char *system, const char *variables);
 int job_name_check(const char *called, struct ipcl_error *error);
 /* Looks for the job's name in the environment. `called` is the name of a system of ipcluster's own,
  * or text with variables behind it ("Some job {SOME_ID}"), or "" for the first of the systems whose
- * variables are there. Returns false where there are none. Any thread, while none sets variables. */
+ * variables are there. Returns false where there is no name. Any thread, while no other sets
+ * variables. */
 bool job_name_find(const char *called, char name[JOB_NAME_BYTES]);
 
 #endif

@@ -154,7 +154,8 @@ static void take_answer(void *self, struct message *message)
         return;
     }
     if (!is_asked(&io->frontends, message)) {
-        log_limited(&io->bad_limit, IPCL_LOG_WARN, "an answer was dropped: its sender was not asked");
+        log_limited(&io->bad_limit, IPCL_LOG_WARN,
+                    "an answer was dropped: its sender was not asked");
         return;
     }
     json_t *content = session_unpack(session, message_part(message, MESSAGE_CONTENT), &error);

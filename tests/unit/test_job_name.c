@@ -8,8 +8,8 @@
 Test(job_name, a_name_has_variables_with_names_in_braces)
 {
     static const char *const sound[] = {"{A}", "{A}_{B}|{C}", "{A!0}[{B?}]|job {C}"};
-    static const char *const wrong[] = {"",    "A",   "{A",  "{}",   "{!0}", "{A}}", "{A}|",
-                                        "|{A}", "{A}|B", "{{A}}", "{A}{", "}{A}"};
+    static const char *const wrong[] = {"",     "A",    "{A",    "{}",    "{!0}", "{A}}",
+                                        "{A}|", "|{A}", "{A}|B", "{{A}}", "{A}{", "}{A}"};
     for (size_t i = 0; i < sizeof(sound) / sizeof(*sound); i++)
         cr_expect(job_name_is_sound(sound[i]), "%s", sound[i]);
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
