@@ -79,7 +79,7 @@ def test_a_query_of_one_role_is_not_served_where_the_other_connects(controller, 
         kind, reply = peer.ask(socket, msg_type, content)
         assert kind in ("hub_error", msg_type.replace("request", "reply")), msg_type
         assert (reply["status"], reply["ename"]) == ("error", "PermissionError"), msg_type
-        assert f"{file} file" in reply["evalue"], msg_type
+        assert f"{file} connection file" in reply["evalue"], msg_type
     assert peer.engines() == {"0": engine.uuid} and peer.process.alive
 
 
