@@ -48,6 +48,17 @@ end_session() { # leader
     signal_session "$1" KILL
 }
 
+# Whether an engine's watcher runs.
+watcher_left() { # leader
+    for process in /proc/[0-9]*; do
+        { read -r name <"$process/comm"; } 2>/dev/null && [ "$name" = engine-watcher ] || continue
+        case $(tr '\0' ' ' <"$process/cmdline") in
+            "engine-watcher $1 "*) return 0 ;;
+        esac
+    done 2>/dev/null
+    return 1
+}
+
 # Engines that run are those with a file of their process's number.
 signal_all() { # signal
     for file in "$run"/pid.*; do
@@ -143,6 +154,11 @@ engine() { # number word...
     { wait "$leader"; } 2>/dev/null # the shell says of its own which signal it was
     status=$?
     rm -f "$run/pid.$number"
+    # It tells the controller how the engine ended, through the connection that may end with the last engine.
+    for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        watcher_left "$leader" || break
+        sleep 0.2
+    done
     end_session "$leader"
     finish
     # Who has left the session may hold its output for ever.

@@ -147,7 +147,9 @@ def test_ranks_of_one_mpi_world_on_two_hosts_reach_the_controller_and_each_other
         for word in guides_command("--elauncher=mpi", "mpi")
     ]
     (box.dir / "hosts.txt").write_text("# slots are Open MPI's\nlocalhost slots=1\none slots=1\n")
-    env = {"OMPI_MCA_plm_rsh_agent": f"ssh -F {hosts.config}", "OMPI_MCA_plm_rsh_no_tree_spawn": "1"}
+    env = {}
+    for plm in "OMPI_MCA_plm_rsh", "PRTE_MCA_plm_ssh":  # Open MPI 4, and 5
+        env |= {f"{plm}_agent": f"ssh -F {hosts.config}", f"{plm}_no_tree_spawn": "1"}
     cluster = box.begin(*words[1:], env=env)
     cluster.wait_for_output("The cluster is up", 60)
     view = connect(2)[:]

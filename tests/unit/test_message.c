@@ -51,14 +51,14 @@ static bool frame_is(zmq_msg_t *frame, const char *text)
 }
 
 /* Each part has its number in it. */
-static void text_of(int part, char text[16])
+static void text_of(int part, char text[24])
 {
-    snprintf(text, 16, "part %d", part);
+    snprintf(text, 24, "part %d", part);
 }
 
 static bool has_part(struct message *message, int part)
 {
-    char text[16];
+    char text[24];
     text_of(part, text);
     return frame_is(message_part(message, part), text);
 }
@@ -69,7 +69,7 @@ static void fill(struct message *message, size_t buffers)
     append_text(message, "engine");
     cr_assert_eq(message_append_parts(message), 0);
     for (int part = 0; part < MESSAGE_PARTS; part++) {
-        char text[16];
+        char text[24];
         text_of(part, text);
         cr_assert_eq(message_set_part(message, part, text, strlen(text)), 0);
     }
