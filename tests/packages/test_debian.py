@@ -89,7 +89,7 @@ IPCLUSTER_BUILD=/src/build python3 -m pytest -p no:cacheprovider -q -n $(($(npro
 def test_debian_13_builds_everything_and_passes_unit_and_session_tests_with_its_python(root_of):
     root = root_of("trixie")
     sources(root.folder / "src")
-    root.run("sh", "-ec", QUICK, seconds=3600)
+    root.run("sh", "-ec", QUICK, seconds=7200)
     assert root.run("python3", "--version").startswith("Python 3.13.")
     report = ElementTree.parse(root.folder / "src/session.xml")
     ran = {case.get("name") for case in report.iter("testcase") if case.find("skipped") is None}
