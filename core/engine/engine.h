@@ -9,6 +9,7 @@
 #include <ipcluster/kernel.h>
 #include <ipcluster/serial.h>
 
+#include "base/job_name.h"
 #include "base/numbers.h"
 #include "base/random.h"
 #include "config/settings.h"
@@ -61,6 +62,7 @@ struct engine {
                                        the hub */
     int64_t requested_id;           /* -1: any */
     struct numbers requested_ids;   /* others that do as well */
+    char batch_job[JOB_NAME_BYTES]; /* which it is part of; "": none */
     int rank;                       /* in MPI_COMM_WORLD; -1: MPI is not initialised */
     _Atomic int64_t id;             /* -1 until registered */
     _Atomic int exit_code;

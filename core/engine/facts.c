@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/job_name.h"
-
 /* The hub takes shorter lines, and where one is none it drops all that the engine says. */
 #define FACT_BYTES 256
 
@@ -23,15 +21,9 @@ static void add(json_t *facts, const char *name, const char *text)
         json_object_set_new(facts, name, json_string(text));
 }
 
-bool facts_in_batch_job(const struct engine *engine)
-{
-    char job[JOB_NAME_BYTES];
-    return job_name_find(settings_string(engine->settings, "IPEngine", "batch_job"), job);
-}
-
 json_t *facts_of(const struct engine *engine)
 {
-    char host[FACT_BYTES] = "", job[JOB_NAME_BYTES];
+    char host[FACT_BYTES] = "";
     const char *language = "", *version = "", *executable = "";
     json_t *facts = json_pack("{s:i s:s s:s}", "pid", (int)getpid(), "implementation", "ipcluster",
                               "implementation_version", PACKAGE_VERSION);
@@ -46,8 +38,7 @@ json_t *facts_of(const struct engine *engine)
     int64_t copy = settings_int(engine->settings, "IPEngine", "engine_copy");
     if (copy >= 0)
         json_object_set_new(facts, "copy", json_integer(copy));
-    if (job_name_find(settings_string(engine->settings, "IPEngine", "batch_job"), job))
-        add(facts, "job", job);
+    add(facts, "job", engine->batch_job);
     if (engine->rank >= 0)
         json_object_set_new(facts, "rank", json_integer(engine->rank));
     return facts;

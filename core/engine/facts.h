@@ -3,13 +3,10 @@
 #define ENGINE_FACTS_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "engine/engine.h"
 
 /* A new object of short texts and numbers, or NULL where memory is short. */
 json_t *facts_of(const struct engine *engine);
-/* Whether the engine is part of a batch job. */
-bool facts_in_batch_job(const struct engine *engine);
 
 #endif

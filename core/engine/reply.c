@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/trace.h"
-#include "engine/facts.h"
 #include "engine/io.h"
 
 /* A truth of the request's metadata, as packed by JSON or msgpack. */
@@ -227,7 +226,7 @@ void reply_unbegun(struct io *io, struct job *job)
 static bool hub_tells(const struct io *io, const struct job *job)
 {
     return io->cause == IO_SIGNAL && job->door == &io->cluster &&
-           io->identity == io->engine->route && facts_in_batch_job(io->engine);
+           io->identity == io->engine->route && *io->engine->batch_job;
 }
 
 void reply_ended(struct io *io, struct job *job)

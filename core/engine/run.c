@@ -8,7 +8,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/job_name.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "base/secret.h"
@@ -62,6 +61,18 @@ static int load_mpi(struct program *program, struct ipcl_error *error)
     return settings_finish(program->settings, error);
 }
 
+/* The environment is read once, before user code may change it. */
+static int read_batch_job(struct program *program, struct ipcl_error *error)
+{
+    const char *called = settings_string(program->settings, "IPEngine", "batch_job");
+    char *job = program->engine.batch_job;
+    if (job_name_check(called, error))
+        return -1;
+    if (!job_name_find(called, job))
+        *job = '\0';
+    return 0;
+}
+
 /* Reads the command line. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
 static int read_arguments(struct settings *settings, int argc, char **argv,
                           struct ipcl_error *error)
@@ -102,7 +113,7 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
     if (profile_enter(program->settings, "ipengine", &program->profile, error) ||
         load_mpi(program, error) ||
         bounds_read_memory(program->settings, &engine->memory_limit_bytes, error) ||
-        job_name_check(settings_string(program->settings, "IPEngine", "batch_job"), error))
+        read_batch_job(program, error))
         return -1;
     bounds_read_end(engine, program->settings);
     if (profile_shows_settings(program->settings, stdout))

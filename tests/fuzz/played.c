@@ -45,8 +45,7 @@ static const struct ipcl_option options[] = {
     {"timeout", IPCL_REAL, "10", NULL, NULL, ""},
     {"max_heartbeat_misses", IPCL_INT, "50", NULL, NULL, ""},
     {"engine_set", IPCL_STRING, "", NULL, NULL, ""},
-    {"engine_copy", IPCL_INT, "-1", NULL, NULL, ""},
-    {"batch_job", IPCL_STRING, "", NULL, NULL, ""}};
+    {"engine_copy", IPCL_INT, "-1", NULL, NULL, ""}};
 static const struct ipcl_option_table table = {"IPEngine", options,
                                                sizeof(options) / sizeof(*options)};
 static const struct settings_program program = {.name = "fuzz", .usage = "", .description = ""};

@@ -68,6 +68,15 @@ def test_engines_come_back_under_their_ids_with_their_namespaces_and_the_client_
     reused.controller.wait_for_output("2 in all")
 
 
+def test_an_engine_that_comes_back_is_in_its_batch_job_whatever_user_code_did_to_the_environment(new_cluster):
+    cluster = new_cluster(0, controller=["--reuse"])
+    engine = cluster.start_engine("--IPEngine.batch_job=Some job {SOME_ID}", env={"SOME_ID": "88"})
+    cluster.client()[0].execute("import os; del os.environ['SOME_ID']").get(timeout=LONG)
+    restart(cluster)
+    engine.wait_for_output("registered again as engine 0")
+    assert cluster.client().engines[0].job == "Some job 88"
+
+
 def test_what_ran_while_the_controller_was_away_is_answered(reused):
     client = reused.client()
     flag = reused.sandbox.dir / "go"
