@@ -30,16 +30,30 @@ def test_a_table_reads_what_is_printed(box, name, build):
     assert "nothing is wrong" in verdict
 
 
-def test_the_check_says_where_a_table_names_no_variable_of_a_job(box):
-    source = box.dir / "lsf.c"
-    plugin = source.with_suffix(".so")
-    table = (TOP / "plugins/launchers/batch/lsf.c").read_text()
-    for variables in ("LSB_JOBID", "{LSB_JOBID", "job {LSB_JOBID}", "{LSB_JOBID}|7"):
-        source.write_text(re.sub(r'(\.job_variables = )"[^"]+"', rf'\1"{variables}"', table))
-        subprocess.run(["gcc", "-shared", "-fPIC", f"-I{TOP}/core/include", source, "-o", plugin], check=True)
-        plugin.chmod(0o644)
-        done = box.ipcluster("plugins", "check", plugin)
-        assert done.status == 1 and f"its job_variables '{variables}' do not begin with a variable" in done.out, done
+def site_plugin(box, variables):
+    """The plugin "site" of a site, whose table is LSF's but for the variables of a job."""
+    folder = box.dir / "plugins/launchers"
+    folder.mkdir(parents=True, exist_ok=True)
+    source, plugin = box.dir / "site.c", folder / "site.so"
+    table = (TOP / "plugins/launchers/batch/lsf.c").read_text().replace('"LSF"', '"Site"').replace('"lsf"', '"site"')
+    source.write_text(re.sub(r'(\.job_variables = )"[^"]+"', rf'\1"{variables}"', table))
+    subprocess.run(["gcc", "-shared", "-fPIC", f"-I{TOP}/core/include", source, "-o", plugin], check=True)
+    plugin.chmod(0o644)
+    box.env["IPCLUSTER_PLUGIN_PATH"] = str(folder.parent)
+    return plugin
+
+
+@pytest.mark.parametrize("variables", ["LSB_JOBID", "{LSB_JOBID", "job {LSB_JOBID}", "{LSB_JOBID}|7"])
+def test_the_check_says_where_a_table_names_no_variable_of_a_job(box, variables):
+    done = box.ipcluster("plugins", "check", site_plugin(box, variables))
+    assert done.status == 1 and f"its job_variables '{variables}' do not begin with a variable" in done.out, done
+
+
+@pytest.mark.parametrize("variables, taken", [("{LSB_JOBID}", True), ("{LSB_JOBID", False), ("{LSB_JOBID}|7", False)])
+def test_engines_are_told_no_variables_that_they_would_refuse(box, variables, taken):
+    site_plugin(box, variables)
+    shown = box.ipcluster("start", "--n=1", "--elauncher=site", "--dry-run", check=True).out
+    assert ("--IPEngine.batch_job" in shown, f"--IPEngine.batch_job=Site job {variables}" in shown) == (taken, taken)
 
 
 @each
