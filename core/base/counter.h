@@ -1,5 +1,5 @@
-/* Numbers that one thread writes and any thread reads, as they are at that moment: an addition to
- * one costs what it costs to add to a variable. And histograms of such numbers. */
+/* Numbers that one thread writes and any thread reads, with the value of that moment. Adding costs
+ * no more than adding to a variable. And histograms of such numbers. */
 #ifndef BASE_COUNTER_H
 #define BASE_COUNTER_H
 
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Of what has happened, or how much there is now. */
+/* A count of what has happened, or of how much there is now. */
 struct counter {
     atomic_ullong value;
 };
@@ -27,18 +27,18 @@ static inline void counter_add(struct counter *counter, unsigned long long amoun
     counter_set(counter, counter_get(counter) + amount);
 }
 
-/* The bounds of buckets are 16 microseconds and powers of four of these, up to an hour and ten
- * minutes; what is longer has a bucket of its own. */
+/* The bounds of buckets are 16 microseconds, and that times powers of four, up to an hour and ten
+ * minutes. Longer times have a bucket of their own. */
 #define HISTOGRAM_BUCKETS 16
 
 struct histogram {
-    struct counter buckets[HISTOGRAM_BUCKETS]; /* each by itself */
+    struct counter buckets[HISTOGRAM_BUCKETS]; /* not cumulative */
     struct counter sum_us;
 };
 
-/* The largest number of microseconds that a bucket takes; of the last one 0: any. */
+/* The largest number of microseconds that a bucket takes; 0 for the last one, which takes any. */
 unsigned long long histogram_bound_us(size_t bucket);
-/* Enters a time. */
+/* Adds a time. */
 void histogram_note(struct histogram *histogram, long long us);
 
 #endif

@@ -1,11 +1,11 @@
-/* What path_write_file() leaves where the process is killed: a file under another name. */
+/* Files that path_write_file() leaves, under another name, if its process is killed. */
 #ifndef BASE_LEFTOVERS_H
 #define BASE_LEFTOVERS_H
 
-/* Removes those of this user in a folder that nobody can still be writing: they are older than ten
- * minutes. */
+/* Removes this user's leftovers in a folder that are older than ten minutes: nobody can be writing
+ * them still. */
 void leftovers_remove(const char *folder);
-/* Removes those of one file that nobody writes any more, whenever they were made. */
+/* Removes the leftovers of one file, of any age, that nobody is writing. */
 void leftovers_remove_of(const char *path);
 
 #endif

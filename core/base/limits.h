@@ -1,5 +1,5 @@
-/* What the system lets this process have. libzmq ends the whole process where it gets fewer
- * threads, descriptors or less memory than it asks for: so whoever makes a context asks first. */
+/* Limits of the system for this process. libzmq ends the whole process if it gets fewer threads,
+ * fewer descriptors or less memory than it asks for. So code that makes a context checks first. */
 #ifndef BASE_LIMITS_H
 #define BASE_LIMITS_H
 
@@ -12,18 +12,17 @@ struct limits_need {
     size_t descriptors;
     size_t threads;
 };
-/* Whether a process may have as much beside what it has. Returns 0, or -1 with `error` set, which
- * names the limit. */
+/* Whether a process may have this much in addition to what it has. Returns 0, or -1 with `error`
+ * set, which names the limit. */
 int limits_check(const struct limits_need *need, struct ipcl_error *error);
 
-/* How many bytes of memory this process may still have: what its limits (ulimit -v, -d) and that of
- * its control group leave of this host's. */
+/* How many more bytes of memory this process may have: what its limits (ulimit -v, -d) and its
+ * control group's leave of this host's memory. */
 size_t limits_memory(void);
-/* How many file descriptors this process may have (ulimit -n): their numbers are lower than
- * that. */
+/* How many file descriptors this process may have (ulimit -n). All their numbers are lower. */
 long limits_descriptors(void);
-/* How many of the numbers below `end` are free, counted until there are `enough`. Counts from the
- * highest, which are taken last: so it takes long only where few are free. Any thread. */
+/* How many of the descriptor numbers below `end` are free; stops counting at `enough`. Begins with
+ * the highest, which the system gives last: so it takes long only if few are free. Any thread. */
 size_t limits_free_descriptors(long end, size_t enough);
 
 #endif

@@ -11,14 +11,14 @@
  * a line that cannot be written (a full disk) is counted and reported once writing works again.
  * Returns 0 or -1 with `error` set. */
 int log_open(const char *program, const char *path, struct ipcl_error *error);
-/* Returns the level before. */
+/* Returns the previous level. */
 enum ipcl_log_level log_set_level(enum ipcl_log_level level);
 /* Sets the level by name: ERROR, WARN, INFO, DEBUG, or Python's numbers (10 to 50). Returns 0 or -1
  * with `error` set. */
 int log_set_level_name(const char *name, struct ipcl_error *error);
 bool log_enabled(enum ipcl_log_level level);
-/* Writes to file descriptor `fd` from now on, where no path was given: an engine that captures its
- * standard error keeps a copy of the original. */
+/* Writes to file descriptor `fd` from now on, if no path was given. For an engine that captures its
+ * standard error and keeps a copy of the original. */
 void log_redirect(int fd);
 
 void log_write(enum ipcl_log_level level, const char *format, ...)
@@ -32,8 +32,8 @@ void log_write(enum ipcl_log_level level, const char *format, ...)
             log_write(IPCL_LOG_DEBUG, __VA_ARGS__);                                                \
     } while (0)
 
-/* A place that may log often: at most one line a second, with the number of those held back. One a
- * place and thread. */
+/* For a place that may log often: at most one line a second, with the number of lines that were
+ * left out. One for each place and thread. */
 struct log_limit {
     long long last_ms;
     unsigned held_back;

@@ -11,9 +11,9 @@ struct numbers {
     size_t count;
 };
 
-/* Adds what `text` lists, in its order; "" lists nothing. Returns 0, or -1 where it is anything
- * else, or has a number that is not between `least` and `most`, or there would be more than
- * NUMBERS_MAX in all, or memory is short. */
+/* Adds the numbers that `text` lists, in their order; "" lists none. Returns 0, or -1 if it is
+ * anything else, a number is not between `least` and `most`, there would be more than NUMBERS_MAX
+ * in all, or memory is short. */
 int numbers_add(struct numbers *numbers, const char *text, int least, int most);
 
 #endif

@@ -1,5 +1,5 @@
-/* The words that this process was started with, where Linux wrote them: command line and
- * environment, one behind the other (execve(2)). */
+/* The words that this process was started with, in the memory where Linux wrote them: command line,
+ * then environment (execve(2)). */
 #ifndef BASE_OWN_WORDS_H
 #define BASE_OWN_WORDS_H
 
@@ -7,10 +7,10 @@
 
 struct own_words {
     char *arguments;   /* of the command line, each with its NUL */
-    char *environment; /* behind them */
+    char *environment; /* the environment's, behind them */
     char *end;
 };
-/* Returns whether it is known where they are. */
+/* Finds them. Returns whether it could. */
 bool own_words_find(struct own_words *words);
 
 #endif

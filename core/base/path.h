@@ -11,44 +11,45 @@
 
 #define PATH_BYTES 4096
 
-/* printf into `path`. Returns 0, or -1 with `error` set where it does not fit. */
+/* Writes into `path` as printf does. Returns 0, or -1 with `error` set if it does not fit. */
 int path_format(char path[PATH_BYTES], struct ipcl_error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool path_exists(const char *path);
 /* Whether two paths are equal, or lead to one file or folder. */
 bool path_is_same(const char *one, const char *other);
-/* Which file lies at a path, as it was written last; zeros where there is none. */
+/* The file at a path and the time of its last writing, to notice changes; zeros if there is none,
+ * or it is empty. */
 struct path_mark {
     dev_t device;
     ino_t inode;
     struct timespec written;
 };
 void path_note(const char *path, struct path_mark *mark);
-/* Whether a file lies there, not empty, that is another than the noted file, or was written
- * since. */
+/* Whether there is a file at the path that is not empty, and is another file than the noted one or
+ * was written later. */
 bool path_is_new(const char *path, const struct path_mark *before);
 /* Expands a leading ~/ and makes `path` absolute. Returns 0 or -1 with `error` set. */
 int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *error);
-/* All of these refuse what others can change, by trust_open(). */
-/* Makes a folder and its parents with `mode` for those that are new. Returns 0 or -1 with `error`
- * set. */
+/* All functions below refuse what others can change, by trust_open(). */
+/* Makes a folder and its parents; new ones get `mode`. Returns 0 or -1 with `error` set. */
 int path_make_dir(const char *path, mode_t mode, struct ipcl_error *error);
-/* The same with mode 0700, which is also enforced on a folder that is there already, and refused
- * where another owns it. */
+/* The same with mode 0700. A folder that exists gets this mode too, and is refused if another user
+ * owns it. */
 int path_make_private_dir(const char *path, struct ipcl_error *error);
-/* Writes a file whole or not at all (a temporary beside it, fsync, rename). Returns 0 or -1 with
- * `error` set. */
+/* Writes a file as a whole or not at all (a temporary file beside it, fsync, rename). Returns 0 or
+ * -1 with `error` set. */
 int path_write_file(const char *path, const char *data, size_t size, mode_t mode,
                     struct ipcl_error *error);
-/* Makes a private file say this. Where it does already only its time changes, as whoever waits for
- * it looks at that: on a full disk, too. Returns 0 or -1 with `error` set. */
+/* Gives a private file this content. If it has it already, only its time is set: programs that wait
+ * for the file look at its time, and this works on a full disk too. Returns 0 or -1 with `error`
+ * set. */
 int path_renew_secret(const char *path, const char *data, size_t size, struct ipcl_error *error);
-/* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them, NULL
- * with `error` set; then errno is ENOENT where it is not there. */
+/* Reads a whole file of at most `limit` bytes. Returns malloc'ed bytes with a NUL after them; NULL
+ * with `error` set, and errno ENOENT if there is no file. */
 char *path_read_file(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
-/* The same for a file with a key, which is refused where others can read it. */
+/* The same for a file with a key, which is refused if others can read it. */
 char *path_read_secret(const char *path, size_t limit, size_t *size, struct ipcl_error *error);
-/* The same for a file that trust_open() has opened; `path` is for messages. Closes nothing. */
+/* The same for a file that trust_open() has opened; `path` is for messages. Does not close `fd`. */
 char *path_read_open(int fd, const char *path, size_t limit, size_t *size,
                      struct ipcl_error *error);
 

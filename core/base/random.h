@@ -6,7 +6,7 @@
 
 #define RANDOM_UUID_BYTES 37
 
-/* Fills `bytes`. Aborts where the system has no randomness, as nothing would be safe then. */
+/* Fills `bytes`. Aborts if the system gives no random numbers: nothing would be safe then. */
 void random_bytes(void *bytes, size_t size);
 /* A random (version 4) UUID as text with a NUL: 8-4-4-4-12 hexadecimal digits. */
 void random_uuid(char text[RANDOM_UUID_BYTES]);

@@ -1,12 +1,12 @@
-/* Memory that processes share, also a program and what it becomes. */
+/* Memory that processes share; also a process before and after it becomes another program. */
 #ifndef BASE_SHARED_H
 #define BASE_SHARED_H
 
 #include <stddef.h>
 
-/* Returns a descriptor of memory of that size, which is zero, or -1 with errno set. */
+/* Makes `size` bytes of memory, all zero. Returns its descriptor, or -1 with errno set. */
 int shared_make(size_t size);
-/* Returns where the memory of a descriptor is now, or NULL with errno set. */
+/* Returns the address of a descriptor's memory, or NULL with errno set. */
 void *shared_map(int fd, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* Whom to trust: files and folders are opened only where nobody but root and this user can change
+/* Trust in files: files and folders are opened only if nobody but root and this user can change
  * them, as sshd does with the files that say which keys may log in. */
 #ifndef BASE_TRUST_H
 #define BASE_TRUST_H
@@ -9,25 +9,26 @@
 
 #include "base/path.h"
 
-/* open(2), close-on-exec, of a file or folder which nobody but root and this user can change, nor
- * anything above it, nor a link on the way: each is looked at when it has been opened, from the
- * root on, and the next is opened within it. So what is opened is what was looked at, and nobody
- * else can put anything in its place later. All must be owned by root or this user. None may be
- * written by others, nor by a group, except root's and the user's own (of his name, without other
- * members); in a folder with the sticky bit, as /tmp, nobody can replace what another owns, so that
- * it may be written. In a user namespace whoever is not known there passes for root, except in such
- * a folder.
+/* open(2), close-on-exec, for a file or folder that nobody but root and this user can change. The
+ * same must hold for all folders above it and all links on the way. From the root on, each is
+ * opened and then checked, and the next is opened within it. So what was checked is what is opened,
+ * and nobody else can replace it later. All must be owned by root or this user. Others must not
+ * have permission to write, nor may a group, except root's and the user's own (with the user's name
+ * and no other members). A folder with the sticky bit, as /tmp, may be writable: nobody can replace
+ * there what another owns. In a user namespace, an owner who is not known there counts as root,
+ * except in a folder that everybody can write.
  *
- * `real`, where not NULL, receives the path without links. Returns a descriptor; -1 with `error`
- * naming what is wrong with what, and the command that mends it; errno is open's, or EPERM where
- * what is there is not trusted. */
+ * `real`, if not NULL, receives the path without links. Returns a descriptor. Returns -1 with
+ * `error` set, which names what is wrong and the command that corrects it; errno is open's, or
+ * EPERM if something is not trusted. */
 int trust_open(const char *path, int flags, mode_t mode, char real[PATH_BYTES],
                struct ipcl_error *error);
-/* The same for what another opens by its name. Returns 0 or -1 with `error` and errno set. */
+/* The same check for a path that another program or library opens. Returns 0 or -1 with `error` and
+ * errno set. */
 int trust_check(const char *path, struct ipcl_error *error);
-/* Returns 0 where only its owner can read what was opened, as a key must be; -1 with `error` set.
- * Of a file of root's that this user can read as a member of its group, root has decided who
- * may. */
+/* Returns 0 if only its owner can read the opened file, as a key's must be; -1 with `error` set.
+ * For a file that root owns and this user can read as a member of its group, root has decided who
+ * may read it. */
 int trust_check_secret(int fd, const char *path, struct ipcl_error *error);
 
 #endif

@@ -1,4 +1,4 @@
-/* Connection files: where a controller listens and the key that opens it, in ipyparallel's format
+/* Connection files: where a controller listens, and its key, in ipyparallel's format
  * (ipcontroller-client.json and ipcontroller-engine.json in a profile's security/ folder). */
 #ifndef WIRE_CONNECTION_H
 #define WIRE_CONNECTION_H
@@ -19,15 +19,15 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 #define CONNECTION_ADDRESSES_MAX 16
 #define CONNECTION_ADDRESS_BYTES 64
 
-/* The form of seals (seal.h), as connection files and engines name it: whoever names another signs,
- * and is sent, what ipyparallel's programs do. */
+/* The version of seals (seal.h), as connection files and engines give it. A program that gives
+ * another version signs as ipyparallel's programs do, and is sent the same. */
 #define CONNECTION_SEALED 2
 
 /* Ports are 0 where the role has none. */
 struct connection {
     /* "tcp://127.0.0.1", "tcp://0.0.0.0", "ipc:///folder/stem" */
     char interface[CONNECTION_TEXT_BYTES];
-    /* the controller's host, for whoever connects from elsewhere */
+    /* the controller's host, for programs on other hosts */
     char location[CONNECTION_TEXT_BYTES];
     char ssh[CONNECTION_TEXT_BYTES]; /* [user@]host[:port] to tunnel through; "" for none */
     char key[CONNECTION_TEXT_BYTES]; /* HMAC key; "" for unsigned messages */
@@ -37,12 +37,13 @@ struct connection {
     char task_scheme[32];                  /* client */
     char curve_serverkey[CURVE_KEY_BYTES]; /* "" for no encryption */
     /* client: another controller may take this one's place, under the same keys and ports;
-     * ipyparallel's do not say */
+     * ipyparallel's files do not have it */
     bool reuse;
-    bool sealed;      /* the controller seals what it sends (seal.h), and takes what is sealed;
+    bool sealed;      /* the controller seals what it sends (seal.h), and takes sealed messages;
                          ipyparallel's does not */
     bool task_aborts; /* client: the task scheduler serves abort requests; ipyparallel's does not */
-    /* the largest frame that the controller takes; 0: it does not say, as ipyparallel's */
+    /* the largest frame that the controller takes; 0: the file does not say, as with
+     * ipyparallel's */
     int64_t frame_bytes_max;
     int registration;
     int control;
@@ -52,13 +53,13 @@ struct connection {
     int notification; /* client */
     int hb_ping;      /* engine */
     int hb_pong;      /* engine */
-    /* a client has one, an engine connects to [id % broadcast_count] */
+    /* a client has one; an engine connects to [id % broadcast_count] */
     int broadcast[CONNECTION_LEAVES_MAX];
     int broadcast_count;
     char addresses[CONNECTION_ADDRESSES_MAX]
-                  [CONNECTION_ADDRESS_BYTES]; /* which its host has, where it listens at all and
-                                                 nobody has said its location; ipyparallel's do not
-                                                 say */
+                  [CONNECTION_ADDRESS_BYTES]; /* of the controller's host, if it listens on all of
+                                                 them and nobody has set its location; ipyparallel's
+                                                 files do not have them */
     int address_count;
 };
 
@@ -66,47 +67,47 @@ struct connection {
  * set. */
 int connection_write(const char *path, enum connection_role role,
                      const struct connection *connection, struct ipcl_error *error);
-/* Reads one. Returns 0, or -1 with `error` set: it is missing, unreadable, readable by others, not
- * JSON, or which key is missing or of the wrong type. */
+/* Reads a file. Returns 0, or -1 with `error` set: it is missing, unreadable, readable by others,
+ * not JSON, or a key (which is named) is missing or has the wrong type. */
 int connection_read(const char *path, enum connection_role role, struct connection *connection,
                     struct ipcl_error *error);
-/* Reads a file's text; `name` is how messages call it. Returns 0 or -1 with `error` set. */
+/* Reads a file's text; `name` stands for the file in messages. Returns 0 or -1 with `error` set. */
 int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
                      struct connection *connection, struct ipcl_error *error);
-/* For a program of ours, at its start: what reading and writing these files leaves in memory is
- * wiped, as is all else of jansson's. */
+/* For a program of ours, at its start: from now on memory that jansson used is wiped when it is
+ * freed, so that no key of these files stays in memory. */
 void connection_wipe_json(void);
 /* The path of a profile's file: DIR/security/ipcontroller[-CLUSTER_ID]-{client,engine}.json.
  * Returns 0 or -1 with `error` set. */
 int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
                     char path[PATH_BYTES], struct ipcl_error *error);
-/* The address of one port, as this machine reaches it: an interface of all addresses becomes the
- * controller's location, or loopback where that is this machine. `port` is one of the struct's.
- * Returns 0 or -1 with `error` set: a controller that listens on the loopback of another machine is
- * refused here, with what to do. */
+/* The address of one port, as this machine reaches it. If the interface is all addresses, that is
+ * the controller's location, or loopback if the location is this machine. `port` is one of the
+ * struct's. Returns 0 or -1 with `error` set: a controller that listens on the loopback of another
+ * machine is refused, with what to do. */
 int connection_url(const struct connection *connection, int port,
                    char url[CONNECTION_TEXT_BYTES + 16], struct ipcl_error *error);
-/* The hosts at which a controller of another machine may listen, several where its file says so.
- * Texts are the connection's. Returns how many; 0: this machine reaches it by loopback or by local
- * sockets. */
+/* The hosts at which a controller of another machine may listen: several if its file says so. The
+ * texts belong to the connection. Returns how many; 0: this machine reaches the controller by
+ * loopback or by local sockets. */
 size_t connection_hosts(const struct connection *connection,
                         const char *hosts[CONNECTION_ADDRESSES_MAX + 1]);
 /* Whether this machine has the address. */
 bool connection_is_own_address(const char *address);
-/* For whoever gets no answer. Asks the resolver: returns 0, or -1 with `error` set where this
+/* For a program that gets no answer. Asks the resolver: returns 0, or -1 with `error` set if this
  * machine does not know the controller's name. */
 int connection_check_name(const struct connection *connection, struct ipcl_error *error);
-/* Whether what is sent does not leave the controller's machine: it listens on loopback or on local
- * sockets only. */
+/* Whether messages stay on the controller's machine: it listens on loopback or on local sockets
+ * only. */
 bool connection_stays_here(const struct connection *connection);
-/* Whether it listens on all addresses of its machine. */
+/* Whether the controller listens on all addresses of its machine. */
 bool connection_is_everywhere(const struct connection *connection);
-/* Whether a client reaches the controller without the SSH server that its file names: the
+/* Whether a client reaches the controller without the SSH server that the file names: the
  * controller listens on loopback or on all addresses, and its location is this machine. */
 bool connection_is_local(const struct connection *connection);
-/* The two ends of a tunnel: the SSH server, which is the controller's own machine where the
- * connection names none, and the controller's host as that server reaches it (loopback is the
- * server's own). Returns 0, or -1 with `error` set where the controller does not listen on TCP. */
+/* The two ends of a tunnel. `server` is the SSH server, or the controller's own machine if the
+ * connection names none. `host` is the controller's host as that server reaches it (loopback is the
+ * server's own). Returns 0, or -1 with `error` set if the controller does not listen on TCP. */
 int connection_ssh(const struct connection *connection, char server[CONNECTION_TEXT_BYTES],
                    char host[CONNECTION_TEXT_BYTES], struct ipcl_error *error);
 

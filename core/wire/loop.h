@@ -1,8 +1,8 @@
 /* A thread's loop: it waits for the thread's sockets, hands each message to the socket's function,
- * in batches, and ends when main says so.
+ * in batches, and ends when the main thread says so.
  *
  * Functions send on the loop's sockets with message_send() and message_send_to(), which tell the
- * loop. Whoever uses zmq_send() on a socket that the loop reads calls loop_sent(). */
+ * loop. Code that uses zmq_send() on a socket that the loop reads calls loop_sent(). */
 #ifndef WIRE_LOOP_H
 #define WIRE_LOOP_H
 
@@ -15,40 +15,40 @@
 
 struct loop;
 
-/* Called with each message of a socket. What it leaves in `message` is released. */
+/* Called with each message of a socket. Frames that it leaves in `message` are released. */
 typedef void loop_receive(void *self, struct message *message);
 /* Called when a socket has something to read: reads all of it. */
 typedef void loop_ready(void *self);
-/* Called after each round, and when the time has come that it returned last: does what is due and
- * returns when it is to be called again, on the clock of clock_ms(), or CLOCK_NEVER. */
+/* Called after each round, and at the time that it returned last. Does what is due, and returns the
+ * time of its next call on the clock of clock_ms(), or CLOCK_NEVER. */
 typedef long long loop_tick(void *self, long long now_ms);
 
 /* Main's thread. `name` stands in the log. NULL with `error` set on failure. */
 struct loop *loop_create(const char *name, struct ipcl_error *error);
 /* Closes the sockets, too. Takes NULL. Main's thread, when the loop does not run. */
 void loop_destroy(struct loop *loop);
-/* Adds a socket and takes it over, also where it is NULL, which fails: so that a socket can be made
- * in the call. Sockets are served in the order in which they were added. Return 0 or -1. */
+/* Adds a socket, which the loop then owns. A NULL `socket` is an error, so that a socket can be
+ * made in the call. Sockets are served in the order in which they were added. Return 0 or -1. */
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
-/* A file descriptor, which stays its owner's: `ready` is called while it is readable. Returns 0 or
- * -1. */
+/* Adds a file descriptor, which the caller still owns: `ready` is called while it is readable.
+ * Returns 0 or -1. */
 int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self);
-/* Leaves one alone from now on, as one whose other end is closed is readable for ever. */
+/* Stops watching a descriptor. One whose other end is closed would be readable for ever. */
 void loop_remove_fd(struct loop *loop, int fd);
-/* Lets a socket that the loop reads rest for some milliseconds after the thread was woken for it:
- * where much comes, the thread is woken for all of it at once. A round that reads another socket,
- * added later, reads the resting one before. */
+/* After the thread was woken for this socket, leaves it unread for some milliseconds. So if many
+ * messages come, the thread wakes once for all of them. A round that reads a socket which was added
+ * later reads this one first. */
 void loop_rest(struct loop *loop, const void *socket, int rest_ms);
-/* Closes a socket that was added, before the loop is destroyed. From within the loop's tick. */
+/* Closes a socket that was added, before the loop is destroyed. Only from the loop's tick. */
 void loop_close(struct loop *loop, void *socket);
-/* A socket to close with the loop, from which nothing is read. Returns 0 or -1. */
+/* Adds a socket that is closed with the loop and is never read. Returns 0 or -1. */
 int loop_keep(struct loop *loop, void *socket);
-/* Counts what goes through a socket that was added, and how the loop goes round. What counts
- * outlives the loop. */
+/* Counts what goes through a socket that was added, and the loop's rounds. `traffic` and `rounds`
+ * must outlive the loop. */
 void loop_count(struct loop *loop, const void *socket, struct traffic *traffic);
 void loop_count_rounds(struct loop *loop, struct rounds *rounds);
-/* Where what this thread sends on `socket` is counted; NULL: nowhere. */
+/* The counter of what this thread sends on `socket`; NULL: none. */
 struct traffic *loop_traffic(const void *socket);
 void loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 
@@ -61,13 +61,14 @@ void loop_stop(struct loop *loop);
 /* Ends the loop from within one of its functions. */
 void loop_end(struct loop *loop);
 /* Another thread takes the loop's place while the loop waits: until loop_leave() it may call the
- * loop's functions and use its sockets, but adds none. Returns false where the loop is at work. */
+ * loop's functions and use its sockets, but may not add any. Returns false if the loop is at
+ * work. */
 bool loop_enter(struct loop *loop);
 void loop_leave(struct loop *loop);
 /* Notes that this thread has sent on `socket`. */
 void loop_sent(void *socket);
-/* Hands everything that has arrived at `socket` to its function; nothing where it is NULL. From
- * within one of the loop's functions. */
+/* Hands everything that has arrived at `socket` to its function. Does nothing if `socket` is NULL.
+ * Only from one of the loop's functions. */
 void loop_drain(struct loop *loop, void *socket);
 
 #endif

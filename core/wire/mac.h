@@ -1,5 +1,5 @@
-/* HMAC (RFC 2104) without a copy of the key: what OpenSSL's own keeps of it would be found in a
- * core file. */
+/* HMAC (RFC 2104) that keeps no copy of the key: the copy that OpenSSL's own HMAC keeps would be in
+ * a core file. */
 #ifndef WIRE_MAC_H
 #define WIRE_MAC_H
 
@@ -11,8 +11,8 @@
 
 struct mac;
 
-/* `digest` is a name of OpenSSL's, "sha256". NULL with `error` set where that has no such digest,
- * or memory is short. */
+/* `digest` is OpenSSL's name, for example "sha256". NULL with `error` set if OpenSSL has no such
+ * digest, or memory is short. */
 struct mac *mac_create(const char *key, size_t key_size, const char *digest,
                        struct ipcl_error *error);
 /* Takes NULL. */

@@ -2,10 +2,10 @@
  *
  *     [identity ...] "<IDS|MSG>" signature header parent_header metadata content [buffer ...]
  *
- * (the Jupyter messaging document, "The Wire Protocol"). Where each of these is only core/wire
- * knows: all others ask by name. Frames are held, moved and copied by reference; no payload byte is
- * copied here, unless a function says so. A struct message belongs to one thread at a time and must
- * not be copied by assignment. */
+ * (the Jupyter messaging document, "The Wire Protocol"). Only core/wire knows where each of these
+ * is: other code asks for it by name. Frames are held, moved and copied by reference; no payload
+ * byte is copied here, unless a function says so. A struct message belongs to one thread at a time
+ * and must not be copied by assignment. */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
@@ -18,13 +18,14 @@
 
 #define MESSAGE_DELIMITER     "<IDS|MSG>"
 #define MESSAGE_FRAMES_INLINE 16
-/* a message of more frames is received to its end and refused */
+/* a message with more frames is received to its end and refused */
 #define MESSAGE_FRAMES_MAX 65536
 
 #define MESSAGE_TAG_BYTES 16
 
-/* The parts, in their order. This is all that says where each is: message_append_parts() lays them
- * out so, and whoever reads or writes one asks for it by name. Messages travel as they lie here. */
+/* The parts, in the order in which they travel. This enum alone says where each part is:
+ * message_append_parts() lays them out in this order, and code that reads or writes a part names
+ * it. */
 enum message_part {
     MESSAGE_SIGNATURE,
     MESSAGE_HEADER,
@@ -34,15 +35,16 @@ enum message_part {
     MESSAGE_PARTS /* the number of parts; the first buffer stands here */
 };
 
-/* To be read by core/wire alone. */
+/* Only core/wire reads its members. */
 struct message {
     size_t count; /* frames in use */
     size_t capacity;
     size_t delimiter; /* the delimiter's index; `count` where there is none */
-    /* Of the header, once session_verify() has accepted the message and as long as it is not moved:
-     * both are text. */
+    /* Text members of the header. Valid once session_verify() has accepted the message, until the
+     * message is moved. */
     struct ipcl_member msg_id, msg_type;
-    const void *tagged; /* whose `tag` over the buffers it is (seal.c); NULL: there is none */
+    const void *tagged; /* the key that made `tag` over the buffers (seal.c); NULL: there is no
+                           tag */
     unsigned char tag[MESSAGE_TAG_BYTES];
     zmq_msg_t *frames;
     zmq_msg_t inline_frames[MESSAGE_FRAMES_INLINE];
@@ -54,14 +56,14 @@ void message_clear(struct message *message);
 /* Releases everything; message_init() before any further use. */
 void message_close(struct message *message);
 
-/* Receives a whole message in place of what `message` held, and finds its delimiter. `flags` as for
- * zmq_msg_recv, and applies to the first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too
+/* Receives a whole message, replacing what `message` held, and finds its delimiter. `flags` are
+ * zmq_msg_recv's, and apply to the first frame. Returns 0, or -1 with errno: EAGAIN, EMSGSIZE (too
  * many frames: all were received and dropped), ENOMEM, ETERM. */
 int message_recv(struct message *message, void *socket, int flags);
 /* Sends all frames, and leaves the message empty. Returns 0, or -1 with errno, the message
- * unchanged: EHOSTUNREACH where a mandatory ROUTER has no such peer, EAGAIN. */
+ * unchanged: EHOSTUNREACH (a mandatory ROUTER has no such peer), EAGAIN. */
 int message_send(struct message *message, void *socket);
-/* The same without the note (below). */
+/* The same without the note (message_note()). */
 int message_send_noted(struct message *message, void *socket);
 /* The same as message_send(), with one identity before all frames. */
 int message_send_to(struct message *message, void *socket, const void *identity, size_t size);
@@ -72,18 +74,18 @@ int message_duplicate(struct message *to, struct message *from);
 /* Empties `to` and moves all frames there. Returns 0 or -1 (ENOMEM), with `from` unchanged. */
 int message_move(struct message *to, struct message *from);
 
-/* Reads an event of zmq_socket_monitor(3), which is its number (16 bits) and a value (32 bits), and
- * a second frame that names the address. Returns whether it is one. */
+/* Reads an event of zmq_socket_monitor(3): a frame with its number (16 bits) and a value (32 bits),
+ * and a second frame that names the address. Returns whether the message is such an event. */
 bool message_read_event(struct message *message, uint16_t *event, uint32_t *value);
 
 /* Whether a member is this text. */
 bool member_is(const struct ipcl_member *member, const char *text);
 
-/* Checks that no frame has more than so many bytes, which the controller takes (0: it does not
- * say). Returns 0, or -1 with `error` set. */
+/* Checks that no frame is larger than the controller takes (0: it does not say). Returns 0, or -1
+ * with `error` set. */
 int message_check_frames(const struct message *message, int64_t frame_bytes_max,
                          struct ipcl_error *error);
-/* The same of one frame's size. */
+/* The same for the size of one frame. */
 int message_check_frame(size_t size, int64_t frame_bytes_max, struct ipcl_error *error);
 
 /* A part, or NULL where the message has no delimiter or is too short. */
@@ -116,34 +118,36 @@ static inline bool message_has_delimiter(const struct message *message)
 {
     return message->delimiter < message->count;
 }
-/* The first identity, which is there: of the peer that a ROUTER has received the message from, or
- * is to send it to. At an engine: of whoever has sent it, and is to be answered. */
+/* The first identity. The message must have one. At a ROUTER: the peer that the message came from,
+ * or is for. At an engine: the sender, to whom the reply goes. */
 static inline zmq_msg_t *message_peer(struct message *message)
 {
     return &message->frames[0];
 }
-/* The second, where there are two: of the party at the other end of the controller's way. */
+/* The second identity. The message must have two. At the controller: the party at the far end, for
+ * whom the message is handed on. */
 static inline zmq_msg_t *message_partner(struct message *message)
 {
     return &message->frames[1];
 }
-/* What a published message begins with, for subscriptions. */
+/* The first frame of a published message, by which subscribers select. */
 static inline zmq_msg_t *message_topic(struct message *message)
 {
     return &message->frames[0];
 }
 bool message_same_identities(struct message *one, struct message *other);
 
-/* Between threads of a program a note, a struct, may stand before a message, or alone. */
+/* Between threads of one program, a message may have a note (a struct) as its first frame, or be a
+ * note alone. */
 static inline zmq_msg_t *message_note(struct message *message)
 {
     return &message->frames[0];
 }
-/* Makes `inner`, which is empty, the message behind the note, which is moved there. Returns 0 or -1
+/* Moves what stands behind the note of `message` to `inner`, which is empty. Returns 0 or -1
  * (ENOMEM). */
 int message_unwrap(struct message *inner, struct message *message);
 
-/* The frames of what is no message of Jupyter's: a ping, or what stands behind a note. */
+/* The frames of a message that is not in Jupyter's form: a ping, or what stands behind a note. */
 static inline size_t message_frame_count(const struct message *message)
 {
     return message->count;
@@ -159,7 +163,7 @@ static inline zmq_msg_t *message_last_frame(struct message *message)
 /* The bytes of all frames. */
 size_t message_bytes(const struct message *message);
 
-/* What has the same buffers has the same tag: spares computing it. */
+/* Gives `to`, which has the same buffers, the tag of `from`, so that it is not computed again. */
 void message_share_tag(struct message *to, const struct message *from);
 
 /* Append a frame: a copy of bytes; bytes that are released by `release(data, hint)`, from any
@@ -169,34 +173,35 @@ int message_append(struct message *message, const void *data, size_t size);
 int message_append_owned(struct message *message, void *data, size_t size,
                          void (*release)(void *data, void *hint), void *hint);
 int message_append_frame(struct message *message, zmq_msg_t *frame);
-/* Append another frame, which stays as it is, or all of another message's, by reference. Return 0
- * or -1 (ENOMEM). */
+/* Append another frame, which stays as it is, or all frames of another message, by reference.
+ * Return 0 or -1 (ENOMEM). */
 int message_append_reference(struct message *message, zmq_msg_t *frame);
 int message_append_all(struct message *message, struct message *from);
-/* Appends all of another message but its identities, by reference. Returns 0 or -1 (ENOMEM). */
+/* Appends all frames of another message except its identities, by reference. Returns 0 or -1
+ * (ENOMEM). */
 int message_append_body(struct message *message, struct message *from);
-/* The same with another header, of which the bytes are copied, and no signature. */
+/* The same with another header, whose bytes are copied, and an empty signature. */
 int message_append_body_as(struct message *message, struct message *from, const void *header,
                            size_t size);
 /* Appends copies of another message's identities. Returns 0 or -1 (ENOMEM). */
 int message_append_identities(struct message *message, struct message *from);
-/* Releases whatever stands behind a part. */
+/* Releases all frames behind a part. */
 void message_cut_behind(struct message *message, enum message_part last);
-/* Puts a copy of bytes behind the identities, as one more. Returns 0 or -1 (ENOMEM). */
+/* Inserts a copy of bytes as one more identity, behind the others. Returns 0 or -1 (ENOMEM). */
 int message_add_identity(struct message *message, const void *data, size_t size);
-/* Appends the delimiter and all parts, which are empty: message_set_part() fills them. Returns 0 or
- * -1 (ENOMEM). */
+/* Appends the delimiter and all parts. The parts are empty: message_set_part() fills them. Returns
+ * 0 or -1 (ENOMEM). */
 int message_append_parts(struct message *message);
-/* Finds the delimiter among frames that were appended one by one, as in what message_recv() has
- * received. */
+/* Finds the delimiter among frames that were appended one by one, as message_recv() does. */
 void message_find_delimiter(struct message *message);
-/* Puts a copy of bytes in a frame's place, which others may share. Returns 0, or -1 (ENOMEM) with
- * the frame as it was. */
+/* Replaces a frame, which other messages may share, by a copy of bytes. Returns 0, or -1 (ENOMEM)
+ * with the frame unchanged. */
 int message_replace(zmq_msg_t *frame, const void *data, size_t size);
-/* The same of a part, which the message has. */
+/* The same for a part, which the message must have. */
 int message_set_part(struct message *message, enum message_part part, const void *data,
                      size_t size);
-/* Exchanges the first two frames: the way back through a ROUTER pair. The message has two. */
+/* Exchanges the first two frames, which turns a message round on its way through two ROUTERs. The
+ * message must have two. */
 void message_swap_identities(struct message *message);
 
 #endif

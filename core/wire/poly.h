@@ -1,7 +1,8 @@
-/* Poly1305 (RFC 8439, 2.5): a tag over bytes, at the speed of memory. For whoever knows neither the
- * key nor any tag, two different texts of L bytes have the same with a chance of 8 * ceil(L / 16) /
- * 2^106 (Bernstein, "The Poly1305-AES message-authentication code", 2005). Whoever sees tags that
- * one key has made can compute it: so they are hidden by what they go into (seal.h). */
+/* Poly1305 (RFC 8439, 2.5): a tag over bytes, at the speed of memory. To somebody who knows neither
+ * the key nor any tag, two different texts of L bytes have the same tag with a probability of 8 *
+ * ceil(L / 16) / 2^106 (Bernstein, "The Poly1305-AES message-authentication code", 2005). Whoever
+ * sees tags of one key can compute the key. So the tags are never sent: an HMAC hides them
+ * (seal.h). */
 #ifndef WIRE_POLY_H
 #define WIRE_POLY_H
 
@@ -14,8 +15,8 @@
 
 struct poly;
 
-/* Keeps a copy of the key. NULL with `error` set where OpenSSL has no Poly1305, as it has none
- * where it is configured for FIPS, or memory is short. */
+/* Keeps a copy of the key. NULL with `error` set if memory is short or OpenSSL has no Poly1305 (as
+ * when it is configured for FIPS). */
 struct poly *poly_create(const unsigned char key[POLY_KEY_BYTES], struct ipcl_error *error);
 /* Wipes the key. Takes NULL. */
 void poly_destroy(struct poly *poly);

@@ -1,6 +1,6 @@
-/* Which of the addresses that a controller may have answers: all are tried side by side, by
- * connections of TCP that send nothing, and where there is a choice then by a handshake, which
- * nobody but that controller can end. What each says is kept for a sentence. One thread. */
+/* Finds which of a controller's possible addresses answers. All are tried at the same time, by TCP
+ * connections that send nothing. If several are possible, each is then tried by a handshake that
+ * only this controller can complete. The outcome of each is kept for an error. One thread. */
 #ifndef WIRE_REACH_H
 #define WIRE_REACH_H
 
@@ -13,31 +13,32 @@
 
 struct reach;
 
-/* `port` is one of the connection's; its ZeroMQ `context` outlives what is returned. Asks the
- * resolver. Returns NULL where there is nothing to try, as the controller is reached by loopback or
- * local sockets, or memory is short. */
+/* `port` is one of the connection's. The ZeroMQ `context` must outlive what is returned. Asks the
+ * resolver. Returns NULL if there is nothing to try (the controller is reached by loopback or local
+ * sockets), or if memory is short. */
 struct reach *reach_create(const struct connection *connection, int port, void *context);
 void reach_destroy(struct reach *reach);
-/* Whether it is open which address to connect to. */
+/* Whether there are several addresses to choose from. */
 bool reach_has_choice(const struct reach *reach);
-/* Goes on, without waiting; each is tried again after a while. Returns one that has just answered,
- * as text, or NULL: call again soon. */
+/* Makes progress without waiting; each address is tried again after a while. Returns an address
+ * that has just answered, as text, or NULL: call again soon. */
 const char *reach_try(struct reach *reach, long long now_ms);
 bool reach_has_answered(const struct reach *reach);
 /* Makes the address that has answered the connection's location. */
 void reach_take(struct connection *connection, const char *answered);
-/* All of that, for a thread that may wait so long: where none answers the connection is as it
- * was. */
+/* All of the above, for a thread that may wait `timeout_ms`. If no address answers, the connection
+ * is unchanged. */
 void reach_choose(struct connection *connection, int port, void *context, int timeout_ms);
 /* Whether each address has failed at least once: none is silent. */
 bool reach_has_failed(const struct reach *reach);
-/* Whether each has said that nothing listens there, or is unknown: so no firewall is in the way. */
+/* Whether each address has refused (nothing listens there) or is an unknown name. Then no firewall
+ * is in the way. */
 bool reach_is_refused(const struct reach *reach);
 /* Writes "192.0.2.1 (refused), 10.0.0.1 (no answer within 3.0 s)". */
 void reach_describe(const struct reach *reach, long long now_ms, char *text, size_t size);
-/* Says that no address answers: both ends, what each address said, and what helps: `refused` where
- * nothing listens, and otherwise settings of the controller, with `ssh` as the way around a
- * firewall. `file` is where the connection stands. */
+/* Sets `error`: no address answers. It names both ends, the outcome of each address, and what
+ * helps: `refused` if nothing listens; otherwise settings of the controller, and `ssh` as the way
+ * around a firewall. `file` is the connection file. */
 void reach_explain(const struct reach *reach, const struct connection *connection, const char *file,
                    const char *refused, const char *ssh, long long now_ms,
                    struct ipcl_error *error);

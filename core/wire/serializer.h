@@ -1,5 +1,5 @@
-/* Which serializer plugin a connection file or a setting names, in the spellings of Jupyter's
- * sessions. */
+/* Loads the serializer plugin that a connection file or a setting names, in the spellings of
+ * Jupyter's sessions. */
 #ifndef WIRE_SERIALIZER_H
 #define WIRE_SERIALIZER_H
 
@@ -9,7 +9,7 @@
 
 /* Loads the plugin that `pack` names ("json", "orjson", "msgpack", "msgpack.packb", ...); `unpack`
  * must name the same one, or be "". The registry need not outlive what is returned. NULL with
- * `error` set: it is pickle, or there is no such plugin, or the two differ. */
+ * `error` set: it is pickle, there is no such plugin, or the two differ. */
 const struct ipcl_serial_operations *serializer_load(struct registry *registry, const char *pack,
                                                      const char *unpack, struct ipcl_error *error);
 
