@@ -5,6 +5,7 @@ import os
 
 import controller_peer
 import engine_peer
+import own_slurm
 import pytest
 import ssh_hosts
 
@@ -47,6 +48,13 @@ def view(client):
 @pytest.fixture
 def balanced(client):
     return client.load_balanced_view()
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    made = own_slurm.Slurm(tmp_path_factory.mktemp("slurm"), settings="WaitTime=0\nKillOnBadExit=1")
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ import signal
 import subprocess
 
 import pytest
+from ipcluster_box import UP
 
 from support import PATIENCE, TOP, has_own_network, wait_until
+
+JOB = r"job (\d+) is submitted"
 
 
 class Slurm:
@@ -83,7 +86,27 @@ class Slurm:
         if running:
             self.command("scancel", *running, check=False)
 
+    def serve(self, box):
+        """A fixture's: the sandbox with this Slurm. What is left of its jobs is cancelled at the end."""
+        box.env.update(self.env)
+        yield box
+        self.cancel_all()
+
     def stop(self):
         if self.folder:
             subprocess.run([f"{self.folder}/stop"], check=False, env={**os.environ, **self.env})
         self._address("del")
+
+
+def start(box, *words, **options):
+    """A cluster that is up, and the number of its engines' job."""
+    cluster = box.begin("start", "--elauncher=slurm", *words, **options)
+    cluster.wait_for_output(UP, 60)
+    return cluster, re.findall(JOB, cluster.output)[-1]
+
+
+def ask(box, code):
+    """What a client of the cluster prints."""
+    return box.run(
+        "/usr/bin/python3", "-c", f"import ipcluster\nclient = ipcluster.Client()\n{code}", python=True, check=True
+    ).out.strip()
