@@ -2,7 +2,7 @@
 # AddressSanitizer and UndefinedBehaviorSanitizer. scripts/fuzz builds and runs them.
 #
 # To add tests/fuzz/fuzz_NAME.c: append it to FUZZERS, write below which of FUZZ_LIBS and of the network it needs (and which sources beside
-# its own), and give it seeds in tests/fuzz/seeds.py.
+# its own), and give it seeds in tests/fuzz/message_seeds.py or file_seeds.py.
 
 FUZZERS = \
 	tests/fuzz/fuzz_abort \
@@ -31,7 +31,8 @@ FUZZERS = \
 EXTRA_PROGRAMS += $(FUZZERS)
 EXTRA_LTLIBRARIES = $(FUZZ_PARTS)
 CLEANFILES += $(FUZZ_PARTS)
-EXTRA_DIST += tests/fuzz/README.md tests/fuzz/live.py tests/fuzz/run.py tests/fuzz/seeds.py tests/fuzz/seeds
+EXTRA_DIST += tests/fuzz/README.md tests/fuzz/live.py tests/fuzz/run.py \
+	tests/fuzz/seeds.py tests/fuzz/message_seeds.py tests/fuzz/file_seeds.py tests/fuzz/seeds
 
 .PHONY: fuzzers
 if FUZZERS
