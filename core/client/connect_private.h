@@ -6,8 +6,8 @@
 
 /* Waits until the hub has answered, the time-out or closing. Returns 0 or -1 with `error` set. */
 int connect_to_controller(struct ipcl_client *client, struct ipcl_error *error);
-/* Takes note of an event of the `client`'s query socket, whose connection has ended or come
- * back. */
-void connect_note_event(void *client, struct message *message);
+/* Takes note of an event of the query socket of `self`, a struct ipcl_client: its connection has
+ * ended or come back. */
+void connect_note_event(void *self, struct message *message);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "client/client_private.h"
 
-void *client_io_main(void *client);
+/* The thread: `argument` is the struct ipcl_client. */
+void *client_io_main(void *argument);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "client/client_private.h"
 
-/* Handles a message, of the socket of this struct client_way. */
-void receive_message(void *way, struct message *message);
+/* Handles a message of the socket of `self`, a struct client_way. */
+void receive_message(void *self, struct message *message);
 
 #endif

@@ -16,25 +16,26 @@ static int check_abort(const struct ipcl_client *client, const struct ipcl_submi
         client->path);
 }
 
-struct ipcl_future *ipcl_submit(struct ipcl_client *client, const struct ipcl_submission *request,
-                                struct ipcl_error *error)
+struct ipcl_future *ipcl_submit(struct ipcl_client *client,
+                                const struct ipcl_submission *submission, struct ipcl_error *error)
 {
     struct ipcl_future *future = NULL;
-    if (request->channel == IPCL_CHANNEL_BROADCAST)
-        return ipcl_broadcast(client, request, &request->engine_id, 1, &future, error) ? NULL
-                                                                                       : future;
-    future = future_create(request->channel);
+    if (submission->channel == IPCL_CHANNEL_BROADCAST)
+        return ipcl_broadcast(client, submission, &submission->engine_id, 1, &future, error)
+                   ? NULL
+                   : future;
+    future = future_create(submission->channel);
     if (!future)
         ipcl_error_set(error, "out of memory");
-    if (!future || check_abort(client, request, error) ||
-        submission_address(client, future, request->engine_id, error)) {
-        submission_release_buffers(request, 0);
+    if (!future || check_abort(client, submission, error) ||
+        submission_address(client, future, submission->engine_id, error)) {
+        submission_release_buffers(submission, 0);
         ipcl_future_release(future);
         return NULL;
     }
     future->number = atomic_fetch_add(&client->next_number, 1);
     session_message_id(client->session_id, future->number, future->id);
-    if (submission_push(client, request, ipcl_future_hold(future), NULL, error)) {
+    if (submission_push(client, submission, ipcl_future_hold(future), NULL, error)) {
         ipcl_future_release(future);
         ipcl_future_release(future);
         return NULL;

@@ -52,8 +52,8 @@ int door_sign(struct door *door, enum seal_channel channel, struct message *mess
 /* The topic of status messages. */
 #define DOOR_TOPIC_BYTES 64
 void door_status_topic(const struct door *door, char topic[DOOR_TOPIC_BYTES]);
-/* What a door's iopub socket receives: a subscription, that is a byte, 1 or 0, and a topic (RFC 29
- * of ZeroMQ). */
-void door_subscribed(void *door, struct message *message);
+/* What the iopub socket of `self`, a struct door, receives: a subscription, that is a byte, 1 or 0,
+ * and a topic (RFC 29 of ZeroMQ). */
+void door_subscribed(void *self, struct message *message);
 
 #endif

@@ -113,9 +113,9 @@ struct io {
     struct log_limit bad_limit, send_limit, misses_limit;
 };
 
-/* The thread: `engine` is its argument. Ends when the job JOB_QUIT has come back, or ends the
- * process when user code does not return. */
-void *engine_io_main(void *engine);
+/* The thread: `argument` is the struct engine. Ends when the job JOB_QUIT has come back, or ends
+ * the process when user code does not return. */
+void *engine_io_main(void *argument);
 /* Takes nothing new from now on, and stops when what runs and what was asked directly are done, or
  * at this time, or in time to be answered before the batch job ends. */
 void io_drain(struct io *io, enum engine_exit code, const char *reason, long long until_ms);
@@ -139,11 +139,12 @@ int io_prepare(struct io *io, struct ipcl_error *error);
 
 /* registration.c */
 int registration_start(struct io *io, struct ipcl_error *error);
-void registration_receive(void *io, struct message *message);
+/* `self` is the struct io. */
+void registration_receive(void *self, struct message *message);
 /* The main thread has reached what the connection file states, or not. */
 void registration_reached(struct io *io);
-/* Takes note of an event of the connection. */
-void registration_watch(void *io, struct message *message);
+/* Takes note of an event of the connection. `self` is the struct io. */
+void registration_watch(void *self, struct message *message);
 /* Repeats or gives up. Returns when to be called again. */
 long long registration_tick(struct io *io, long long now_ms);
 /* Registers once more under the id that the engine has, as the controller may have given it up, or
@@ -172,7 +173,8 @@ int registration_build_end(struct session *session, const struct registration_en
 /* Starts the heart once what is published is heard, or nobody has subscribed for a while. Returns
  * when to be called again, as does heart_tick(). */
 long long heart_connecting(struct io *io, long long now_ms);
-void heart_beat(void *io, struct message *message);
+/* `self` is the struct io. */
+void heart_beat(void *self, struct message *message);
 long long heart_tick(struct io *io, long long now_ms);
 /* The controller's period is io->hub_period_ms. */
 void heart_set_period(struct io *io);
@@ -180,7 +182,8 @@ void heart_set_period(struct io *io);
 /* shell.c: the queue */
 /* Whether a request comes from the task scheduler, which can give it to another engine. */
 bool shell_is_task(const struct io *io, struct job *job);
-void shell_receive(void *door, struct message *message);
+/* `self` is the struct door. */
+void shell_receive(void *self, struct message *message);
 /* Gives the main thread the next job, if it is free. */
 void shell_next(struct io *io);
 /* Has the main thread, which is free, reach what the connection file states now. */
@@ -203,7 +206,8 @@ bool abort_awaits(struct io *io, struct job *job);
 void abort_release(struct io *io);
 
 /* control.c */
-void control_receive(void *door, struct message *message);
+/* `self` is the struct door. */
+void control_receive(void *self, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the
  * job. */
 void control_answer(struct io *io, struct job *job);
@@ -234,9 +238,9 @@ void reply_repeated(struct io *io, struct job *job);
 
 /* publish.c */
 /* Releases buffers that were not taken over. */
-void publish_release(const struct ipcl_buffer *buffers, size_t buffer_count);
+void publish_release(const struct ipcl_buffer *buffers, size_t count);
 /* Appends a message's buffers, whose contents are taken over. Returns 0 or -1. */
-int publish_append(struct message *message, const struct ipcl_buffer *buffers, size_t buffer_count);
+int publish_append(struct message *message, const struct ipcl_buffer *buffers, size_t count);
 /* Publishes on iopub, as a child of io->parent: to frontends, and where a scheduler brought that
  * request, to the cluster. `content` is borrowed, the buffers' contents are
  * taken over. */

@@ -25,7 +25,7 @@ struct waiting {
 };
 void waiting_begin(struct waiting *waiting);
 void waiting_end(struct waiting *waiting);
-bool waiting_interrupted(void *waiting);
+bool waiting_interrupted(void *context); /* a struct waiting */
 /* Milliseconds of a timeout in seconds, where None and negative ones mean no limit. Returns -2 with
  * an exception set for what is no number. */
 int timeout_from(PyObject *seconds);

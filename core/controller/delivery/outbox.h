@@ -47,9 +47,9 @@ int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool k
  * are not for this message. What is not taken stays as it was. */
 enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, size_t reserve);
 /* How many bytes wait for this peer. */
-size_t outbox_waiting(const struct outbox *outbox, const void *peer, size_t size);
+size_t outbox_waiting(const struct outbox *outbox, const void *identity, size_t size);
 /* Hands back what waits for a peer that has gone. */
-void outbox_forget(struct outbox *outbox, const void *peer, size_t size, outbox_unsent *unsent,
+void outbox_forget(struct outbox *outbox, const void *identity, size_t size, outbox_unsent *unsent,
                    void *self);
 /* Tries again what waits. Returns when to be called again, or CLOCK_NEVER. */
 long long outbox_tick(struct outbox *outbox, long long now_ms);

@@ -73,12 +73,13 @@ static struct asked_engine *meet_engine(struct asked *asked, const char *uuid)
     return engine;
 }
 
-bool asked_is_request(const struct ipcl_member *type)
+bool asked_is_request(const struct ipcl_member *msg_type)
 {
     static const char suffix[] = "_request";
     size_t size = strlen(suffix);
-    return type->state == IPCL_MEMBER_OTHER ||
-           (type->size >= size && !memcmp(type->data + type->size - size, suffix, size));
+    return msg_type->state == IPCL_MEMBER_OTHER ||
+           (msg_type->size >= size &&
+            !memcmp(msg_type->data + msg_type->size - size, suffix, size));
 }
 
 int asked_add(struct asked *asked, zmq_msg_t *client, const char *engine,

@@ -43,10 +43,10 @@ void asked_report(struct report *report, enum asked_verdict verdict, int engine,
                   const struct ipcl_member *msg_id, struct message *message);
 /* The oldest request that an engine has, which ends: its client and its msg_id, until another is
  * looked for. Returns false where it has none. */
-bool asked_lose(struct asked *asked, const char *engine, struct ipcl_member *client,
+bool asked_lose(struct asked *asked, const char *uuid, struct ipcl_member *client,
                 struct ipcl_member *msg_id);
 /* An engine has gone. */
-void asked_forget(struct asked *asked, const char *engine);
+void asked_forget(struct asked *asked, const char *uuid);
 void asked_release(struct asked *asked);
 
 #endif
