@@ -159,10 +159,10 @@ def test_an_interrupt_for_one_engine_is_not_taken_by_another(captured, tmp_path)
     client.interrupt(0)
     with pytest.raises(Exception, match="KeyboardInterrupt"):
         first.get(timeout=LONG)
-    frames = [frames for taps in cluster.taps for frames in requests(taps["control"].to_peer, "signal_request")]
-    assert frames
+    signals = [frames for taps in cluster.taps for frames in requests(taps["control"].to_peer, "signal_request")]
+    assert signals
     for taps in cluster.taps:
-        taps["control"].inject(frames[0])
+        taps["control"].inject(signals[0])
     assert second.get(timeout=LONG) is None
 
 
