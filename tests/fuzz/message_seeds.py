@@ -4,7 +4,6 @@ An input is frames with FF FE between them, and for threads messages with FF FD 
 (module.h, fuzz_engine.c, fuzz_frontends.c, fuzz_watch.c).
 """
 
-import json
 import sys
 from pathlib import Path
 
