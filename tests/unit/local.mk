@@ -59,6 +59,7 @@ UNIT_TESTS = \
 	tests/unit/test_table \
 	tests/unit/test_template \
 	tests/unit/test_trace \
+	tests/unit/test_traffic \
 	tests/unit/test_trust \
 	tests/unit/test_window
 
@@ -120,6 +121,8 @@ tests_unit_test_gate_LDADD = $(UNIT_LIBS)
 
 tests_unit_test_trace_SOURCES = tests/unit/test_trace.c
 tests_unit_test_trace_LDADD = $(UNIT_LIBS)
+tests_unit_test_traffic_SOURCES = tests/unit/test_traffic.c
+tests_unit_test_traffic_LDADD = $(UNIT_LIBS)
 tests_unit_test_trust_SOURCES = tests/unit/test_trust.c
 tests_unit_test_trust_LDADD = $(UNIT_LIBS)
 tests_unit_test_handouts_SOURCES = tests/unit/test_handouts.c core/controller/delivery/handouts.c
@@ -141,6 +144,7 @@ tests_unit_test_state_LDADD = $(UNIT_LIBS)
 tests_unit_test_hub_alone_SOURCES = tests/unit/test_hub_alone.c core/cluster/watch/engine_names.c core/cluster/watch/hub_alone.c \
 	core/cluster/watch/hub_link.c core/cluster/watch/hub_measure.c core/cluster/watch/hub_watch.c core/cluster/state/json_text.c
 tests_unit_test_hub_alone_CPPFLAGS = $(AM_CPPFLAGS) $(UV_CFLAGS)
+tests_unit_test_hub_alone_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_unit_test_hub_alone_LDADD = $(UNIT_LIBS) $(UV_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
 tests_unit_test_heap_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)

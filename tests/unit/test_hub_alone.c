@@ -10,7 +10,18 @@
 #include "wire/connection.h"
 #include "wire/session.h"
 
-#define KEY "key"
+#define KEY  "key"
+#define MANY 40
+
+/* The linker gives hub_alone.c this clock. A look at it takes so long; 0: it is the real one. */
+static _Atomic long long look_ms;
+long long __real_clock_ms(void);
+long long __wrap_clock_ms(void);
+long long __wrap_clock_ms(void)
+{
+    static _Atomic long long now_ms;
+    return look_ms ? (now_ms += look_ms) : __real_clock_ms();
+}
 
 static struct connection connection = {.key = KEY,
                                        .signature_scheme = "hmac-sha256",
@@ -125,6 +136,18 @@ static void answer_under_other_names(struct session *session, void *hub, void *e
     answer(session, engines, first, "trace_reply", json_pack("{s:s}", "evalue", "it has gone"));
 }
 
+/* The answers come one behind the other. */
+static void answer_in_turn(struct session *session, void *hub, void *engines, struct message *first,
+                           struct message *second)
+{
+    (void)hub;
+    (void)second;
+    for (size_t i = 0; i < MANY; i++) {
+        cr_assert_eq(message_recv(first, engines, 0), 0);
+        answer(session, engines, first, "usage_reply", json_pack("{s:s}", "status", "ok"));
+    }
+}
+
 /* As that of a controller which seals nothing, such as ipyparallel's. */
 static void write_file(const char *path)
 {
@@ -191,5 +214,22 @@ Test(hub_alone, an_answer_is_that_of_the_engine_that_was_asked_whatever_name_it_
     cr_expect(json_equal(traces, expected), "%s", json_dumps(traces, 0));
     json_decref(expected);
     json_decref(traces);
+    end(&fixture);
+}
+
+/* They are asked at once. Each answer takes several looks at the clock. */
+Test(hub_alone, each_answer_gives_the_other_engines_the_whole_time_again)
+{
+    struct fixture fixture;
+    struct ipcl_error error = {""};
+    json_t *uuids = json_array();
+    for (size_t i = 0; i < MANY; i++)
+        json_array_append_new(uuids, json_sprintf("engine %zu", i));
+    begin(&fixture, answer_in_turn);
+    look_ms = 1000;
+    cr_expect_eq(hub_tell_engines(fixture.registry, fixture.path, uuids, "usage_request", NULL,
+                                  MANY * (int)look_ms, &error),
+                 0, "%s", error.text);
+    json_decref(uuids);
     end(&fixture);
 }
