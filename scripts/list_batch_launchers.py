@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-WRITTEN = "Written by scripts/list_batch_launchers.py, which scripts/build runs: change the tables"
+WRITTEN = "Written by scripts/list_batch_launchers.py, which only scripts/build runs: change the tables"
 CONTROL, SPEC = TOP / "debian/control", TOP / "packaging/rpm/ipcluster.spec"
 RULES = """\
 launchers_LTLIBRARIES += plugins/launchers/{name}.la

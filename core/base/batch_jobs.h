@@ -1,6 +1,6 @@
 /* How batch systems call their jobs: `name` and `job_variables` of the tables in
  * plugins/launchers/batch/.
- * Written by scripts/list_batch_launchers.py, which scripts/build runs: change the tables. */
+ * Written by scripts/list_batch_launchers.py, which only scripts/build runs: change the tables. */
 #ifndef BASE_BATCH_JOBS_H
 #define BASE_BATCH_JOBS_H
 

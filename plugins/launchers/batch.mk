@@ -1,4 +1,4 @@
-# Written by scripts/list_batch_launchers.py, which scripts/build runs: change the tables.
+# Written by scripts/list_batch_launchers.py, which only scripts/build runs: change the tables.
 launchers_LTLIBRARIES += plugins/launchers/htcondor.la
 plugins_launchers_htcondor_la_SOURCES = plugins/launchers/batch/htcondor.c
 plugins_launchers_htcondor_la_LDFLAGS = $(PLUGIN_LDFLAGS)

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -70,6 +71,50 @@ def test_each_launcher_of_a_batch_system_is_in_a_package_and_all_others_in_that_
     assert set(re.findall(r"^Package: ipcluster-launcher-(\w+)$", control, re.MULTILINE)) == systems
     assert set(re.findall(r"^ +ipcluster-launcher-(\w+),?$", control, re.MULTILINE)) == systems
     assert set(re.findall(r"^%launcher (\w+) ", spec, re.MULTILINE)) == systems
+
+
+@pytest.fixture
+def batch_launchers(tmp_path):
+    """Runs scripts/list_batch_launchers.py on a copy of what it reads and writes."""
+    for folder in ("debian", "packaging/rpm", "plugins/launchers/batch", "scripts"):
+        shutil.copytree(TOP / folder, tmp_path / folder)
+    (tmp_path / "core/base").mkdir(parents=True)
+    script = tmp_path / "scripts/list_batch_launchers.py"
+    return lambda: subprocess.run([sys.executable, script], capture_output=True, text=True)
+
+
+LISTS = "plugins/launchers/batch.mk", "core/base/batch_jobs.h", "debian/control", "packaging/rpm/ipcluster.spec"
+
+
+def test_the_lists_of_launchers_of_batch_systems_are_those_that_their_tables_make(batch_launchers, tmp_path):
+    done = batch_launchers()
+    assert done.returncode == 0, done
+    for name in LISTS:
+        assert (tmp_path / name).read_text() == (TOP / name).read_text(), f"{name}: run scripts/list_batch_launchers.py"
+
+
+def test_a_new_table_is_in_each_list(batch_launchers, tmp_path):
+    table = (TOP / "plugins/launchers/batch/lsf.c").read_text()
+    (tmp_path / "plugins/launchers/batch/mine.c").write_text(table.replace('"LSF"', '"Mine"'))
+    assert batch_launchers().returncode == 0
+    for name, row in zip(
+        LISTS, ("launchers/mine.la", '{"Mine", ', "Package: ipcluster-launcher-mine\n", "%launcher mine Mine\n")
+    ):
+        assert row in (tmp_path / name).read_text()
+    assert (tmp_path / "debian/ipcluster-launcher-mine.install").read_text().endswith("/launchers/mine.so\n")
+
+
+def test_a_table_without_a_name_and_one_that_is_gone_are_refused_and_nothing_is_written(batch_launchers, tmp_path):
+    nameless = tmp_path / "plugins/launchers/batch/nameless.c"
+    nameless.write_text("")
+    done = batch_launchers()
+    assert done.returncode == 1 and "batch/nameless.c has no line '    .name = " in done.stderr
+    nameless.unlink()
+    (tmp_path / "plugins/launchers/batch/lsf.c").unlink()
+    done = batch_launchers()
+    assert done.returncode == 1 and "There is no lsf.c any more: remove " in done.stderr
+    assert "/debian/ipcluster-launcher-lsf.install, and lsf from " in done.stderr
+    assert not (tmp_path / LISTS[0]).exists() and not (tmp_path / LISTS[1]).exists()
 
 
 # What configure asks for, as Debian, RPM, Spack and conda call it.
