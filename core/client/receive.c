@@ -19,7 +19,7 @@ struct texts {
     char *owned[4]; /* to free */
 };
 
-/* A part as JSON text. Returns 0, or -1 with `error` set where it is not well-formed. */
+/* A part as JSON text. Returns 0, or -1 with `error` set. */
 static int add_text(struct ipcl_client *client, struct texts *texts, int index, zmq_msg_t *part,
                     struct ipcl_error *error)
 {
@@ -31,6 +31,8 @@ static int add_text(struct ipcl_client *client, struct texts *texts, int index, 
     json_t *value = session_unpack(client->io.session, part, error);
     texts->owned[index] = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     json_decref(value);
+    if (value && !texts->owned[index])
+        ipcl_error_set(error, "memory is short");
     texts->start[index] = texts->owned[index];
     texts->size[index] = texts->owned[index] ? strlen(texts->owned[index]) : 0;
     return texts->owned[index] ? 0 : -1;
@@ -52,15 +54,18 @@ static const char *put_text(char **at, const char *text, size_t size)
     return copy;
 }
 
-/* Room for `head` bytes, the message's buffers, which are moved there, and `text_bytes`. */
+/* Room for `head` bytes, the message's buffers, which are moved there, and `text_bytes`. NULL with
+ * `error` set. */
 static void *parcel_create(size_t head, struct message *message, size_t text_bytes,
-                           size_t parcel_offset, char **text_at)
+                           size_t parcel_offset, char **text_at, struct ipcl_error *error)
 {
     size_t count = message_buffer_count(message);
     char *block =
         malloc(head + count * (sizeof(zmq_msg_t) + sizeof(struct ipcl_buffer)) + text_bytes);
-    if (!block)
+    if (!block) {
+        ipcl_error_set(error, "memory is short");
         return NULL;
+    }
     memset(block, 0, head);
     struct parcel *parcel = (struct parcel *)(block + parcel_offset);
     parcel->memory = (zmq_msg_t *)(block + head);
@@ -121,14 +126,13 @@ static struct future_outcome *make_outcome(struct ipcl_client *client,
     find_engine(client, future, message, content, uuid, &engine_id);
     outcome_describe(sentence, sizeof(sentence), kind, content, engine_id);
     json_decref(content);
-    ipcl_error_set(error, "memory is short");
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_HEADER), error) &&
         !add_text(client, &texts, 1, message_part(message, MESSAGE_METADATA), error) &&
         !add_text(client, &texts, 2, content_part, error)) {
         size_t bytes = texts.size[0] + texts.size[1] + texts.size[2] + msg_type.size +
                        strlen(uuid) + strlen(sentence) + 6;
         outcome = parcel_create(sizeof(*outcome), message, bytes,
-                                offsetof(struct future_outcome, parcel), &at);
+                                offsetof(struct future_outcome, parcel), &at, error);
     }
     if (outcome) {
         struct ipcl_result *result = &outcome->result;
@@ -256,12 +260,12 @@ static struct future_output *make_output(struct ipcl_client *client, struct mess
     struct texts texts = {0};
     struct future_output *output = NULL;
     char *at;
-    struct ipcl_error error = {"memory is short"};
+    struct ipcl_error error;
     if (!add_text(client, &texts, 0, message_part(message, MESSAGE_METADATA), &error) &&
         !add_text(client, &texts, 1, message_part(message, MESSAGE_CONTENT), &error))
         output = parcel_create(sizeof(*output), message,
                                texts.size[0] + texts.size[1] + msg_type->size + 3,
-                               offsetof(struct future_output, parcel), &at);
+                               offsetof(struct future_output, parcel), &at, &error);
     if (output) {
         output->public.metadata = put_text(&at, texts.start[0], texts.size[0]);
         output->public.content = put_text(&at, texts.start[1], texts.size[1]);

@@ -130,6 +130,10 @@ const char **ssh_command_start(const struct ssh_host *host, const char *fifo, co
 const char **ssh_command_through(const struct ssh_host *host, const char *control,
                                  const char *operation, char **forwards, const char *remote);
 const char **ssh_command_again(const struct ssh_host *host);
+/* Has one of these run beside the connection that starts; its `argv` may be NULL. Returns 0 or -1
+ * with `error` set. */
+int ssh_command_run(const struct ssh_set *set, const struct ipcl_command *command,
+                    struct ipcl_error *error);
 /* What ssh has run there, which takes the agent's text from its input. */
 void ssh_command_remote(const struct text *agent, char remote[SSH_REMOTE_BYTES]);
 /* The list of arguments for a host. NULL where memory is short. */

@@ -118,6 +118,13 @@ const char **ssh_command_again(const struct ssh_host *host)
     return words.list;
 }
 
+int ssh_command_run(const struct ssh_set *set, const struct ipcl_command *command,
+                    struct ipcl_error *error)
+{
+    return command->argv ? set->services->run_command(set->services->base.host, command, error)
+                         : ipcl_error_set(error, "no memory for ssh's command line");
+}
+
 /* A host's own texts, as a list whose words are borrowed; NULL for none, and where memory is
  * short. */
 static const char **own_list(const json_t *own, const char *key)

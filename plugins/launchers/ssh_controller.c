@@ -87,7 +87,7 @@ static void forward(struct ssh_host *host)
     const struct ssh_set *set = host->set;
     char control[SSH_PATH_BYTES + 32];
     struct ssh_ports ports = {.count = 0};
-    struct ipcl_error error = {"no memory for ssh's command line"};
+    struct ipcl_error error;
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
     ssh_ports_add(&ports, set->connection);
     ssh_ports_add(&ports, set->clients);
@@ -96,7 +96,7 @@ static void forward(struct ssh_host *host)
         forwards ? ssh_command_through(host, control, "forward", forwards, NULL) : NULL;
     struct ipcl_command command = {
         .argv = argv, .timeout_ms = COMMAND_MS, .done = forwarded, .context = host};
-    if (!argv || set->services->run_command(set->services->base.host, &command, &error) < 0)
+    if (ssh_command_run(set, &command, &error) < 0)
         fail(host, error.text, "");
     free(argv);
     list_free(forwards);
@@ -129,7 +129,7 @@ void ssh_controller_files(struct ssh_host *host, const char *stem)
 {
     static const char *const roles[] = {"client", "engine"};
     char control[SSH_PATH_BYTES + 32];
-    struct ipcl_error error = {"no memory for ssh's command line"};
+    struct ipcl_error error;
     struct text remote = {.bytes = NULL};
     if (!wanted(host))
         return;
@@ -146,8 +146,7 @@ void ssh_controller_files(struct ssh_host *host, const char *stem)
         remote.failed ? NULL : ssh_command_through(host, control, NULL, NULL, remote.bytes);
     struct ipcl_command command = {
         .argv = argv, .timeout_ms = COMMAND_MS, .done = fetched, .context = host};
-    if (!argv ||
-        host->set->services->run_command(host->set->services->base.host, &command, &error) < 0)
+    if (ssh_command_run(host->set, &command, &error) < 0)
         fail(host, error.text, "");
     free(argv);
     text_clear(&remote);

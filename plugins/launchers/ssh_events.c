@@ -112,7 +112,7 @@ static void forward(struct ssh_host *host)
 {
     const struct ssh_set *set = host->set;
     char control[SSH_PATH_BYTES + 32];
-    struct ipcl_error error = {"no memory for ssh's command line"};
+    struct ipcl_error error;
     snprintf(control, sizeof(control), "-oControlPath=%s/%u", set->folder, host->number);
     struct ssh_ports ports = ports_of(set);
     char **forwards = ssh_forward_words(&ports, "-R", host->ports ? NULL : host->run);
@@ -121,7 +121,7 @@ static void forward(struct ssh_host *host)
     struct ipcl_command command = {
         .argv = argv, .timeout_ms = FORWARD_MS, .done = forwarded, .context = host};
     host->state = SSH_FORWARDING;
-    if (!argv || set->services->run_command(set->services->base.host, &command, &error) < 0)
+    if (ssh_command_run(set, &command, &error) < 0)
         give_up(host, error.text, "");
     free(argv);
     list_free(forwards);
@@ -329,7 +329,7 @@ static void cleaned(void *self, void *context, const struct ipcl_command_end *en
 
 void ssh_event_clean(struct ssh_host *host)
 {
-    struct ipcl_error error = {"no memory"};
+    struct ipcl_error error;
     struct text agent = {.bytes = NULL};
     if (host->cleaning)
         return;
@@ -341,8 +341,7 @@ void ssh_event_clean(struct ssh_host *host)
                                    .timeout_ms = host->set->clean_ms,
                                    .done = cleaned,
                                    .context = host};
-    if (!argv ||
-        host->set->services->run_command(host->set->services->base.host, &command, &error) < 0)
+    if (ssh_command_run(host->set, &command, &error) < 0)
         cleaned(host->set, host,
                 &(struct ipcl_command_end){.status = -1, .output = "", .errors = error.text});
     free(argv);

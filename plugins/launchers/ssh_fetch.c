@@ -104,18 +104,19 @@ static const char **fetch_command(const struct ssh_fetch *fetch, struct text *re
 static void begin(struct ssh_fetch *fetch)
 {
     const struct ssh_set *set = fetch->host->set;
-    struct ipcl_error error = {"memory is short"};
+    struct ipcl_error error;
     struct text remote = {.bytes = NULL};
-    const char **argv = NULL;
     int fd = -1;
     if (fetch->there && fetch->here && fetch->part) {
         unlink(fetch->part);
         fd = trust_open(fetch->part, O_WRONLY | O_CREAT | O_EXCL, 0600, NULL, &error);
-        argv = fd < 0 ? NULL : fetch_command(fetch, &remote);
+    } else {
+        ipcl_error_set(&error, "no memory for the path of a file");
     }
+    const char **argv = fd < 0 ? NULL : fetch_command(fetch, &remote);
     const struct ipcl_command command = {
         .argv = argv, .timeout_ms = FETCH_MS, .done = fetched, .context = fetch};
-    if (!argv || set->services->run_command(set->services->base.host, &command, &error) < 0)
+    if (fd < 0 || ssh_command_run(set, &command, &error) < 0)
         not_fetched(fetch, error.text);
     if (fd >= 0)
         close(fd);
