@@ -253,8 +253,11 @@ def test_whoever_watches_goes_on_with_the_controller_that_takes_the_place_of_the
     box = cluster.sandbox
     watching = box.start(box.programs.ipcluster, "stats", "--watch", "--interval=1", "--json")
     wait_until(lambda: "\n" in watching.output)
+    # It gives a controller some seconds to answer, and they are not spent on the start of this one.
+    watching.popen.send_signal(signal.SIGSTOP)
     cluster.controller.stop(signal.SIGKILL)
     cluster.start_controller("--reuse")
+    watching.popen.send_signal(signal.SIGCONT)
     begun = time.time()
 
     def told():
