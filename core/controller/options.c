@@ -216,26 +216,9 @@ static const struct settings_flag flags[] = {
     {"no-secure", "Session", "keyfile", "", NULL},
 };
 
-/* A metric, with what it is: "counter, by socket and side". */
-struct metric_items {
-    settings_item *item;
-    FILE *stream;
-};
-
-static void write_metric(void *self, const struct stats_metric *metric)
-{
-    const struct metric_items *items = self;
-    char text[512];
-    snprintf(text, sizeof(text), "A %s%s%s. %s", stats_kind_name(metric->kind),
-             *metric->labels ? ", by " : "", metric->labels, metric->help);
-    items->item(items->stream, metric->name, text);
-}
-
 static void write_metrics(settings_item *item, FILE *stream)
 {
-    struct metric_items items = {item, stream};
-    const struct stats_visitor visitor = {write_metric, NULL, &items};
-    stats_visit(&visitor);
+    metric_list(&stats_table, item, stream);
 }
 
 const struct settings_program options_program = {

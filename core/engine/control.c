@@ -1,5 +1,5 @@
 /* Requests that are answered at once, while user code runs: abort, clear, interrupt, signal,
- * shutdown, information. I/O thread. */
+ * shutdown, information, counts. I/O thread. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 
 #include "base/trace.h"
 #include "engine/io.h"
+#include "engine/stats.h"
 
 /* As good as for ever. */
 #define DRAIN_MAX_S 1e9
@@ -166,6 +167,20 @@ static void usage_request(struct io *io, struct job *job)
     answer(io, job, usage_content(&io->usage));
 }
 
+/* What the engine has counted, as the hub's query of that name for the controller. */
+static void stats_request(struct io *io, struct job *job)
+{
+    json_t *content = json_pack("{s:s}", "status", "ok");
+    unsigned long long waiting = 0;
+    const struct job *each;
+    TAILQ_FOREACH(each, &io->queue, entry)
+    waiting++;
+    counter_set(&engine_stats.requests_waiting, waiting);
+    counter_set(&engine_stats.requests_running, io->running && io->running->door);
+    metric_answer(&engine_stats_table, content);
+    answer(io, job, content);
+}
+
 /* Begins or ends this engine's trace, as the hub's query of that name the controller's. */
 static void trace_request(struct io *io, struct job *job)
 {
@@ -195,9 +210,16 @@ static const struct {
     {"kernel_info_request", kernel_info_request, false},
     {"shutdown_request", shutdown_request, false},
     {"signal_request", signal_request, true},
+    {"stats_request", stats_request, true},
     {"trace_request", trace_request, true},
     {"usage_request", usage_request, true},
 };
+
+void control_count_types(void)
+{
+    for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++)
+        traffic_tell_apart(requests[i].msg_type);
+}
 
 void control_answer(struct io *io, struct job *job)
 {

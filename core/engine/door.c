@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/io.h"
+#include "engine/stats.h"
 #include "wire/published.h"
 
 /* What this engine calls the connections of a shell socket: the first frame of what comes by them.
@@ -112,6 +113,7 @@ struct job *door_accept(struct door *door, struct message *message, void *socket
     const char *own = door->sealed ? name_at(door, channel) : "";
     enum session_verdict verdict = seal_verify(&door->seals[channel], message, own, strlen(own));
     if (verdict != SESSION_ACCEPTED) {
+        counter_add(&engine_stats.messages_refused, 1);
         log_limited(limit, IPCL_LOG_WARN, "%s on the %s socket dropped (%llu so far)",
                     session_verdict_text(verdict), name, session_refused(door->session, verdict));
         if (verdict == SESSION_REPEATED)

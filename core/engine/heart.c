@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "engine/io.h"
+#include "engine/stats.h"
 
 /* The hub's timer is not exact: the check is this much slower. */
 #define CHECK_SLACK_MS 500
@@ -34,7 +35,10 @@ static int start(struct io *io, struct ipcl_error *error)
     heart->ping = connect_heart(io, ZMQ_SUB, io->engine->connection.hb_ping, error);
     if (heart->ping)
         zmq_setsockopt(heart->ping, ZMQ_SUBSCRIBE, "", 0);
-    return loop_add(io->loop, heart->ping, heart_beat, io);
+    if (loop_add(io->loop, heart->ping, heart_beat, io))
+        return -1;
+    engine_stats_watch(ENGINE_PING, io->loop, heart->ping);
+    return 0;
 }
 
 long long heart_connecting(struct io *io, long long now_ms)

@@ -10,6 +10,7 @@
 
 #include "base/ending.h"
 #include "base/trace.h"
+#include "engine/stats.h"
 
 void *io_socket(struct io *io, int type, const char *identity, const char *url,
                 struct ipcl_error *error)
@@ -207,6 +208,9 @@ static int open_loop(struct io *io, struct ipcl_error *error)
     io->loop = loop_create("engine", error);
     if (!io->loop)
         return -1;
+    control_count_types();
+    counter_set(&engine_stats.started_us, (unsigned long long)(clock_wall() * 1e6));
+    loop_count_rounds(io->loop, &engine_stats.rounds);
     loop_set_tick(io->loop, tick, io);
     if (loop_add_fd(io->loop, engine->link.returned_fd, take_job, io) ||
         loop_add_fd(io->loop, engine->link.errand_fd, take_errand, io) ||

@@ -206,6 +206,8 @@ bool abort_awaits(struct io *io, struct job *job);
 void abort_release(struct io *io);
 
 /* control.c */
+/* Has its requests counted by their types. Before there are messages. */
+void control_count_types(void);
 /* `self` is the struct door. */
 void control_receive(void *self, struct message *message);
 /* Answers a request that does not wait in the queue, or says that it is not known. Takes over the

@@ -30,6 +30,7 @@ struct job {
     enum job_kind kind;
     uint64_t number;       /* from 1 on, once the main thread has it */
     long long received_ns; /* when it came (trace.h) */
+    long long begun_us;    /* when the main thread got it (clock_precise_us()) */
     uint64_t counter;      /* of a task: the one of its seal */
     struct door *door;     /* how the request came */
     void *socket;          /* where it came from and its reply goes */

@@ -26,6 +26,7 @@ core_engine_libengine_la_SOURCES = \
 	core/engine/run.c core/engine/run.h \
 	core/engine/shell.c \
 	core/engine/signals.c core/engine/signals.h \
+	core/engine/stats.c core/engine/stats.h \
 	core/engine/usage.c core/engine/usage.h \
 	core/engine/watch_private.h \
 	core/engine/watched.c core/engine/watched.h

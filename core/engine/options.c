@@ -3,6 +3,7 @@
 
 #include "config/accepted.h"
 #include "config/profile.h"
+#include "engine/stats.h"
 #include "plugin/offer.h"
 
 static const struct settings_flag flags[] = {
@@ -19,6 +20,11 @@ static const struct settings_variable variables[] = {
     {"IPCLUSTER_PYTHON", "IPEngine", "client_python"},
 };
 
+static void write_metrics(settings_item *item, FILE *stream)
+{
+    metric_list(&engine_stats_table, item, stream);
+}
+
 const struct settings_program engine_program = {
     .name = "ipengine",
     .usage = "ipengine [options]",
@@ -34,6 +40,8 @@ const struct settings_program engine_program = {
         "7  The engine failed: a part of ipcluster cannot be loaded, or a limit of the system is "
         "too low.\n"
         "8  It reached a limit: of memory, of time, or the end of its batch job.\n",
+    .more = "METRICS",
+    .more_items = write_metrics,
     .flags = flags,
     .flag_count = sizeof(flags) / sizeof(*flags),
     .variables = variables,

@@ -11,6 +11,7 @@
 #include "engine/children.h"
 #include "engine/facts.h"
 #include "engine/io.h"
+#include "engine/stats.h"
 #include "engine/watched.h"
 
 #define FIRST_DELAY_MS   1000
@@ -95,6 +96,7 @@ static int open_registrar(struct io *io, struct ipcl_error *error)
     io->registrar = io_socket(io, ZMQ_DEALER, io->engine->route, NULL, error);
     if (loop_add(io->loop, io->registrar, registration_receive, io))
         return -1;
+    engine_stats_watch(ENGINE_REGISTRAR, io->loop, io->registrar);
     int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
@@ -345,6 +347,20 @@ static int connect_shell(struct io *io, enum seal_channel channel, int port,
     return connect_to(io, io->cluster.shell, port, error);
 }
 
+static void count_messages(struct io *io)
+{
+    struct door *door = &io->cluster;
+    engine_stats_watch(ENGINE_SHELL, io->loop, door->shell);
+    engine_stats_watch(ENGINE_CONTROL, io->loop, door->control);
+    engine_stats_watch(ENGINE_IOPUB, io->loop, door->iopub);
+    for (int channel = SEAL_HUB; channel < SEAL_CHANNELS; channel++) {
+        enum engine_socket socket = channel == SEAL_HUB       ? ENGINE_REGISTRAR
+                                    : channel == SEAL_CONTROL ? ENGINE_CONTROL
+                                                              : ENGINE_SHELL;
+        door->seals[channel].traffic = &engine_stats.sockets[socket].traffic;
+    }
+}
+
 /* Connects everything but the heart: the hub announces an engine when its heart beats, and by then
  * it must hear requests and be heard. */
 static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
@@ -358,6 +374,7 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
         loop_add(io->loop, door->control, control_receive, door) ||
         loop_add(io->loop, door->iopub, door_subscribed, door))
         return -1;
+    count_messages(io);
     if (connect_shell(io, SEAL_DIRECT, connection->mux, error) ||
         connect_shell(io, SEAL_TASK, connection->task, error) ||
         connect_to(io, door->control, connection->control, error) ||

@@ -5,6 +5,7 @@
 #include "base/ending.h"
 #include "base/trace.h"
 #include "engine/io.h"
+#include "engine/stats.h"
 #include "engine/watched.h"
 
 /* Finds out what kind of job a request is. Returns false where the kernel does not answer it. */
@@ -26,8 +27,14 @@ bool shell_is_task(const struct io *io, struct job *job)
            door_channel(job->door, job->socket, &job->message) == SEAL_TASK;
 }
 
+static void count_end(enum request_end end)
+{
+    counter_add(&engine_stats.requests_finished[end], 1);
+}
+
 static void answer_unrun(struct io *io, struct job *job, void answer(struct io *, struct job *))
 {
+    count_end(REQUEST_NOT_RUN);
     log_info("%s %s does not run", job->msg_type, job->msg_id);
     publish_status(io, job, true);
     if (reply_wanted(job))
@@ -70,6 +77,7 @@ static void enqueue(struct io *io, struct job *job)
         return;
     }
     if (read_request(job, &error)) {
+        count_end(REQUEST_FAILED);
         reply_error(io, job, "BadRequest", error.text);
         job_destroy(job);
     } else if (abort_awaits(io, job)) {
@@ -150,15 +158,21 @@ void shell_next(struct io *io)
     bounds_begin(io, job);
     if (job->kind != JOB_CLEAR) /* which control_answer() has done */
         publish_status(io, job, true);
+    job->begun_us = clock_precise_us();
     link_give(&io->engine->link, job);
+}
+
+static bool has_failed(const struct job *job)
+{
+    const char *status = json_string_value(json_object_get(job->reply.content, "status"));
+    return status && !strcmp(status, "error");
 }
 
 /* stop_on_error: what the same client wanted executed afterwards is aborted. Other clients'
  * requests and applies go on. */
 static void stop_on_error(struct io *io, struct job *failed)
 {
-    const char *status = json_string_value(json_object_get(failed->reply.content, "status"));
-    if (failed->kind != JOB_EXECUTE || !status || strcmp(status, "error") ||
+    if (failed->kind != JOB_EXECUTE || !has_failed(failed) ||
         json_is_false(json_object_get(failed->content, "stop_on_error")) ||
         json_is_true(json_object_get(failed->content, "silent")))
         return;
@@ -186,6 +200,14 @@ static void answer_too_long(struct io *io, struct job *job, double seconds)
     reply_error(io, job, "TaskTimeout", text);
 }
 
+static void count_run(const struct job *job, bool too_long)
+{
+    if (job->kind == JOB_CLEAR)
+        return; /* a client's, but nothing that runs */
+    count_end(too_long || has_failed(job) ? REQUEST_FAILED : REQUEST_OK);
+    histogram_note(&engine_stats.request_work_seconds, clock_precise_us() - job->begun_us);
+}
+
 void shell_done(struct io *io, struct job *job)
 {
     capture_flush(&io->engine->capture); /* counted as this job's */
@@ -202,6 +224,7 @@ void shell_done(struct io *io, struct job *job)
     struct ipcl_reply *reply = &job->reply;
     double limit = io->bounds.seconds;
     bool too_long = bounds_end(io, job);
+    count_run(job, too_long);
     if (reply_wanted(job) && too_long) {
         answer_too_long(io, job, limit);
     } else if (reply_wanted(job) && was_cut_short(io, job)) {

@@ -7,6 +7,7 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/loop.c core/wire/loop.h \
 	core/wire/mac.c core/wire/mac.h \
 	core/wire/message.c core/wire/message.h \
+	core/wire/metric.c core/wire/metric.h core/wire/metric_rows.h \
 	core/wire/poly.c core/wire/poly.h \
 	core/wire/replay.c core/wire/replay.h \
 	core/wire/published.c core/wire/published.h \

@@ -43,7 +43,7 @@ static _Thread_local struct {
     bool overflow;
 } sent;
 
-/* The loop that this thread runs. */
+/* The loop that this thread runs, or has entered. */
 static _Thread_local struct loop *running;
 
 struct loop {
@@ -414,7 +414,10 @@ void loop_end(struct loop *loop)
 
 bool loop_enter(struct loop *loop)
 {
-    return !pthread_mutex_trylock(&loop->turn);
+    bool entered = !pthread_mutex_trylock(&loop->turn);
+    if (entered)
+        running = loop;
+    return entered;
 }
 
 static bool is_readable(void *socket)
@@ -434,6 +437,7 @@ void loop_leave(struct loop *loop)
     }
     sent.count = 0;
     sent.overflow = false;
+    running = NULL;
     pthread_mutex_unlock(&loop->turn);
     if (any)
         loop_wake(loop);

@@ -241,9 +241,16 @@ class Client(Control, Records):
         """
         return self.requests.departed()
 
-    def stats(self):
-        """What the controller has counted since it started, and its present numbers: a dict, by the metrics' names in Prometheus.
+    def stats(self, targets=None):
+        """What the controller has counted since it started, and its present numbers: a dict, by the metrics' names in Prometheus. Or what each
+        of these engines has counted: they answer while user code runs.
 
+        Args:
+            targets (int, list or "all"): engines; by default the controller.
+        Returns:
+            dict: numbers by names; with `targets` a dict by engine of such dicts.
+        Raises:
+            RemoteError: an engine does not count, for example one of ipyparallel.
         Example:
             >>> before = c.stats()
             >>> c.load_balanced_view().map_sync(abs, [-1, -2])
@@ -252,8 +259,12 @@ class Client(Control, Records):
             True
             >>> before['ipcluster_engines{state="starting"}']
             0
+            >>> c[0].apply_sync(abs, -3)
+            3
+            >>> c.stats(0)[0]['ipcluster_engine_requests_finished_total{end="ok"}'] > 0
+            True
         """
-        return self.requests.stats()
+        return self.requests.stats() if targets is None else self.engine_stats(targets)
 
     @property
     def engine_info(self):

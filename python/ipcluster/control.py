@@ -19,6 +19,10 @@ class Control:
             return None
         return result
 
+    def engine_stats(self, targets):
+        answered = self._control(targets, "stats_request", {}, False)
+        return {engine_id: answer["values"] for engine_id, answer in zip(answered.targets, answered.get())}
+
     def clear(self, targets=None, block=None):
         """Empties the namespaces of engines.
 

@@ -191,6 +191,7 @@ def engine(bits, pack):
         request("kernel_info_request", None, "5"),
         request("connect_request", None, "6"),
         request("usage_request", None, "7"),
+        request("stats_request", None, "8"),
         request("trace_request", {"on": True}, "12"),
         request("signal_request", {"sig": "SIGUSR1"}, "8"),
         request("debug_request", None, "10"),

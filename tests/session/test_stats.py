@@ -248,6 +248,64 @@ def test_the_command_shows_what_was_counted(new_cluster):
     assert done.status == 11 and "no cluster runs here" in done.out + done.err
 
 
+def finished(end):
+    return 'ipcluster_engine_requests_finished_total{end="' + end + '"}'
+
+
+def test_engines_count_what_they_run_also_while_user_code_runs(new_cluster, tmp_path):
+    client = new_cluster(2).client()
+    first, second = client[client.ids[0]], client[client.ids[1]]
+    before = client.stats("all")
+    assert sorted(before) == client.ids
+    for _ in range(3):
+        first.apply_sync(time.sleep, 0.01)
+    with pytest.raises(ipcluster.RemoteError):
+        first.apply_sync(int, "no number")
+    with pytest.raises(ipcluster.RemoteError):
+        first.execute("1 / 0").get()
+    gate = tmp_path / "gate"
+    held = [second.apply_async(wait_for_file, str(gate)) for _ in range(3)]
+    wait_until(lambda: client.stats(second.targets)[second.targets]["ipcluster_engine_requests_waiting"] == 2)
+    now = client.stats("all")
+    one, other = ({name: now[id][name] - before[id].get(name, 0) for name in now[id]} for id in client.ids)
+    assert (one[finished("ok")], one[finished("failed")], one[finished("not_run")]) == (3, 2, 0)
+    assert one["ipcluster_engine_request_work_seconds_count"] == 5
+    assert 0.03 <= one["ipcluster_engine_request_work_seconds_sum"]
+    assert one['ipcluster_engine_messages_received_total{socket="shell"}'] == 5
+    assert one['ipcluster_engine_messages_sent_total{socket="shell"}'] == 5
+    assert one['ipcluster_engine_messages_accepted_total{socket="shell",type="apply_request"}'] == 4
+    assert one['ipcluster_engine_messages_accepted_total{socket="control",type="stats_request"}'] == 1
+    assert one['ipcluster_engine_sent_bytes_total{socket="shell"}'] > 5 * 200
+    assert other["ipcluster_engine_requests_running"] == 1 and other[finished("ok")] == 0
+    assert now[second.targets]["process_resident_memory_bytes"] > 1e6
+    held[2].cancel()
+    gate.touch()
+    client.wait(held)
+    last = client.stats(second.targets)[second.targets]
+    assert (last[finished("ok")] - before[second.targets][finished("ok")], last[finished("not_run")]) == (2, 1)
+    assert last["ipcluster_engine_requests_waiting"] == last["ipcluster_engine_requests_running"] == 0
+
+
+def test_the_command_shows_each_engine(new_cluster):
+    cluster = new_cluster(2)
+    client = cluster.client()
+    client[:].apply_sync(abs, -1)
+    box = cluster.sandbox
+    shown = box.run(box.programs.ipcluster, "stats", "--engines", check=True).out
+    assert re.search(r"^ENGINE +HOST +RAN +FAILED", shown)
+    host = re.escape(client.engine_info[0]["host"])
+    for engine_id in client.ids:
+        assert re.search(rf"^{engine_id} +{host} +1 +0 +0 +[\d.]+ m?s ", shown, re.MULTILINE), shown
+    told = json.loads(box.run(box.programs.ipcluster, "stats", "--engines", "--json", check=True).out)
+    assert list(told["engines"]) == [str(engine_id) for engine_id in client.ids]
+    assert told["engines"]["0"]["values"][finished("ok")] == 1
+    assert told["engines"]["0"]["metrics"]["ipcluster_engine_requests_waiting"]["kind"] == "gauge"
+    watching = box.start(box.programs.ipcluster, "stats", "--engines", "--watch", "--interval=1")
+    wait_until(lambda: watching.output.count("AT WORK") >= 1)
+    watching.popen.send_signal(signal.SIGINT)
+    watching.popen.wait()
+
+
 def test_whoever_watches_goes_on_with_the_controller_that_takes_the_place_of_the_first(new_cluster):
     cluster = new_cluster(0, controller=["--reuse"])
     box = cluster.sandbox

@@ -1,4 +1,5 @@
-/* ipcluster stats: what the controller of a cluster has counted, once or again and again. */
+/* ipcluster stats: what the controller of a cluster has counted, or its engines, once or again and
+ * again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,10 @@
 #include "cluster/watch/hub_watch.h"
 #include "wire/connection.h"
 
-#define ANSWER_MS    5000
-#define CLEAR_SCREEN "\033[H\033[J"
+#define ANSWER_MS           5000
+#define ENGINE_METRIC(name) "ipcluster_engine_" name
+#define STARTED             "process_start_time_seconds"
+#define CLEAR_SCREEN        "\033[H\033[J"
 
 static const struct settings_program program = {
     .name = "ipcluster",
@@ -27,7 +30,9 @@ static const struct settings_program program = {
         "What\n"
         "is 0 is left out. ipcontroller(1) explains each metric. With --metrics the "
         "controller\n"
-        "offers the same to Prometheus.",
+        "offers the same to Prometheus. With --engines it shows a line for each engine: how many\n"
+        "requests it ran, how many of them failed, how many wait, how long they took, and what\n"
+        "the process uses.",
     .exit_status = "0   They were shown.\n"
                    "1   An option or setting is wrong.\n"
                    "11  There is no cluster.\n"
@@ -35,13 +40,17 @@ static const struct settings_program program = {
     .examples = "ipcluster stats\n"
                 "ipcluster stats --watch           every two seconds, with rates, until Ctrl-C\n"
                 "ipcluster stats --watch --interval=10 --json    a line each time, to keep\n"
-                "ipcluster stats --json",
+                "ipcluster stats --json\n"
+                "ipcluster stats --engines --watch    which engines work, and how much",
     .classes = CLUSTER_CLASSES,
 };
 
 static const struct ipcl_option options[] = {
     {"watch", IPCL_BOOL, "false", "watch", "true",
      "Continue until Ctrl-C, and show how much is added each second."},
+    {"engines", IPCL_BOOL, "false", "engines", "true",
+     "Show what each engine has counted, in place of the controller. ipengine(1) explains each "
+     "metric; --json has them all."},
     {"interval", IPCL_INT, "2", "interval", NULL, "Seconds between two reports."},
     {"json", IPCL_BOOL, "false", "json", "true",
      "Write JSON: an object. Its `values` are numbers, under the names that Prometheus uses. "
@@ -51,7 +60,7 @@ static const struct ipcl_option_table table = {"IPClusterStats", options,
                                                sizeof(options) / sizeof(*options)};
 
 struct show {
-    bool json, watch;
+    bool json, watch, engines;
     json_t *before; /* the answer before; NULL: this is the first */
 };
 
@@ -169,11 +178,82 @@ static void write_table(const struct show *show, const json_t *answer)
         else if (!strncmp(series + length, "_count", strlen("_count")))
             add_average(rows, show, answer, shown, name);
     }
-    if (show->watch && isatty(STDOUT_FILENO))
-        fputs(CLEAR_SCREEN, stdout);
     columns_write(rows, stdout);
     if (*text_of(answer, "metrics_url"))
         printf("\nFor Prometheus: %s\n", text_of(answer, "metrics_url"));
+    json_decref(rows);
+}
+
+static double engine_value(const json_t *engine, const char *series)
+{
+    return json_number_value(json_object_get(json_object_get(engine, "values"), series));
+}
+
+static double requests_run(const json_t *engine)
+{
+    return engine_value(engine, ENGINE_METRIC("requests_finished_total{end=\"ok\"}")) +
+           engine_value(engine, ENGINE_METRIC("requests_finished_total{end=\"failed\"}"));
+}
+
+static json_t *share(double seconds, double passed_s)
+{
+    return json_sprintf("%.0f %%", 100 * seconds / passed_s);
+}
+
+/* What was done since the answer before: requests in a second, and the share of the time in which
+ * they ran. */
+static void add_rates(json_t *row, const json_t *engine, const json_t *before)
+{
+    const char *work = ENGINE_METRIC("request_work_seconds_sum");
+    double passed_s = json_number_value(json_object_get(engine, "time")) -
+                      json_number_value(json_object_get(before, "time"));
+    double run = requests_run(engine) - requests_run(before);
+    double worked_s = engine_value(engine, work) - engine_value(before, work);
+    bool same = engine_value(engine, STARTED) == engine_value(before, STARTED);
+    if (!before || !same || passed_s <= 0) {
+        json_array_append_new(row, json_string(""));
+        json_array_append_new(row, json_string(""));
+        return;
+    }
+    json_array_append_new(row, quantity(run / passed_s, ""));
+    json_array_append_new(row, share(worked_s, passed_s));
+}
+
+static json_t *engine_row(const struct show *show, const char *id, const json_t *engine)
+{
+    const json_t *before = json_object_get(json_object_get(show->before, "engines"), id);
+    double run = requests_run(engine);
+    double work_s = engine_value(engine, ENGINE_METRIC("request_work_seconds_sum"));
+    double waiting = engine_value(engine, ENGINE_METRIC("requests_waiting")) +
+                     engine_value(engine, ENGINE_METRIC("requests_running"));
+    json_t *row = json_pack(
+        "[s s o o o o o o]", id, text_of(engine, "host"), quantity(run, ""),
+        quantity(engine_value(engine, ENGINE_METRIC("requests_finished_total{end=\"failed\"}")),
+                 ""),
+        quantity(waiting, ""), run > 0 ? quantity(work_s / run, "seconds") : json_string(""),
+        quantity(engine_value(engine, "process_cpu_seconds_total"), "seconds"),
+        quantity(engine_value(engine, "process_resident_memory_bytes"), "bytes"));
+    if (show->before)
+        add_rates(row, engine, before);
+    return row;
+}
+
+static void write_engines(const struct show *show, const json_t *answer)
+{
+    const char *id;
+    json_t *engine, *rows = json_pack("[[ssssssss]]", "ENGINE", "HOST", "RAN", "FAILED", "HAS",
+                                      "ON AVERAGE", "CPU", "MEMORY");
+    if (show->before) {
+        json_array_append_new(json_array_get(rows, 0), json_string("A SECOND"));
+        json_array_append_new(json_array_get(rows, 0), json_string("AT WORK"));
+    }
+    json_object_foreach (json_object_get(answer, "engines"), id, engine)
+        if (!json_object_get(engine, "error"))
+            json_array_append_new(rows, engine_row(show, id, engine));
+    columns_write(rows, stdout);
+    json_object_foreach (json_object_get(answer, "engines"), id, engine)
+        if (json_object_get(engine, "error"))
+            printf("Engine %s: %s\n", id, text_of(engine, "error"));
     json_decref(rows);
 }
 
@@ -187,7 +267,9 @@ static bool show_answer(void *self, json_t *answer)
     } else {
         if (show->before && !isatty(STDOUT_FILENO))
             printf("\n");
-        write_table(show, answer);
+        if (show->watch && isatty(STDOUT_FILENO))
+            fputs(CLEAR_SCREEN, stdout);
+        (show->engines ? write_engines : write_table)(show, answer);
     }
     fflush(stdout);
     json_decref(show->before);
@@ -199,7 +281,8 @@ static int show_stats(struct cluster *cluster, struct ipcl_error *error)
 {
     char path[PATH_BYTES];
     struct show show = {.json = settings_bool(cluster->settings, "IPClusterStats", "json"),
-                        .watch = settings_bool(cluster->settings, "IPClusterStats", "watch")};
+                        .watch = settings_bool(cluster->settings, "IPClusterStats", "watch"),
+                        .engines = settings_bool(cluster->settings, "IPClusterStats", "engines")};
     long long interval_s = settings_int(cluster->settings, "IPClusterStats", "interval");
     if (interval_s < 1 || interval_s > 86400) {
         ipcl_error_set(error, "IPClusterStats.interval is a number of seconds, from 1 to 86400 "
@@ -212,15 +295,16 @@ static int show_stats(struct cluster *cluster, struct ipcl_error *error)
         ipcl_error_set(error, "no cluster runs here: the controller has not written %s", path);
         return EXIT_NOTHING_TO_STOP;
     }
-    int status = hub_stats(cluster->early_registry, path, (int)interval_s * 1000, show_answer,
-                           &show, ANSWER_MS, error);
+    int status = hub_stats(cluster->early_registry, path,
+                           show.engines ? HUB_STATS_ENGINES : HUB_STATS_CONTROLLER,
+                           (int)interval_s * 1000, show_answer, &show, ANSWER_MS, error);
     json_decref(show.before);
     return status ? EXIT_NO_CONTROLLER : EXIT_FINE;
 }
 
 const struct cluster_command command_stats = {
     .name = "stats",
-    .summary = "show what the controller counts: messages, tasks, engines, threads",
+    .summary = "show what the controller counts, or the engines: messages, tasks, threads",
     .program = &program,
     .table = &table,
     .wordless = true,

@@ -234,6 +234,20 @@ static int compare_ids(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
+/* The ids of what the hub lists. To be freed. */
+static const char **sorted_ids(json_t *engines, size_t *count)
+{
+    const char **ids = calloc(json_object_size(engines) + 1, sizeof(*ids)), *id;
+    json_t *uuid;
+    *count = 0;
+    json_object_foreach (engines, id, uuid)
+        if (ids)
+            ids[(*count)++] = id;
+    if (ids)
+        qsort(ids, *count, sizeof(*ids), compare_ids);
+    return ids;
+}
+
 /* One engine, as the hub's answers have it. */
 static json_t *engine_of(const char *id, const json_t *listed, const json_t *queues)
 {
@@ -257,14 +271,9 @@ static json_t *engine_of(const char *id, const json_t *listed, const json_t *que
 /* The engines in the order of their ids. */
 static json_t *engines_of(const json_t *listed, const json_t *queues)
 {
-    json_t *engines = json_object_get(listed, "engines"), *list = json_array(), *uuid;
-    const char **ids = calloc(json_object_size(engines) + 1, sizeof(*ids)), *id;
-    size_t count = 0;
-    json_object_foreach (engines, id, uuid)
-        if (ids)
-            ids[count++] = id;
-    if (ids)
-        qsort(ids, count, sizeof(*ids), compare_ids);
+    size_t count;
+    const char **ids = sorted_ids(json_object_get(listed, "engines"), &count);
+    json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, engine_of(ids[i], listed, queues));
     free(ids);
@@ -295,12 +304,61 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
     return details;
 }
 
-/* Nothing where the controller that was asked last is no more: another may have taken its place,
- * under other keys and at another address. Borrowed. */
-static const json_t *ask_stats(struct hub_watch *watch, int timeout_ms)
+/* NULL where the controller that was asked last is no more: another may have taken its place,
+ * under other keys and at another address. A new reference. */
+static json_t *ask_controller_stats(struct hub_watch *watch, int timeout_ms)
 {
     const json_t *answer = ask_alone(watch, "stats_request", NULL, "stats_reply", timeout_ms);
-    return json_object_get(answer, "values") ? answer : NULL;
+    return json_object_get(answer, "values") ? json_deep_copy(answer) : NULL;
+}
+
+/* What an engine has answered, NULL for nothing, as a new object. An engine that is not ours, or
+ * older, says that it does not know the request. */
+static json_t *stats_of(json_t *answer, const json_t *info)
+{
+    const char *why = json_string_value(json_object_get(answer, "evalue"));
+    json_t *engine = json_object_get(answer, "values")
+                         ? json_incref(answer)
+                         : json_pack("{s:s}", "error", why ? why : "it does not answer");
+    json_t *host = json_object_get(info, "host");
+    json_object_del(engine, "status");
+    if (host)
+        json_object_set(engine, "host", host);
+    return engine;
+}
+
+/* Likewise, for all engines. */
+static json_t *ask_engine_stats(struct hub_watch *watch, int timeout_ms)
+{
+    size_t count;
+    if (!ask_list(watch, timeout_ms))
+        return NULL;
+    json_t *listed = json_incref(json_object_get(watch->answers, "connection_reply"));
+    json_t *engines = json_object_get(listed, "engines"), *infos, *uuids = json_array();
+    const char **ids = sorted_ids(engines, &count);
+    infos = json_object_get(listed, "engine_info");
+    for (size_t i = 0; i < count; i++)
+        json_array_append(uuids, json_object_get(engines, ids[i]));
+    json_t *none = json_object(), *stats = json_object();
+    json_t *answers = ask_engines(watch, uuids, "stats_request", none, timeout_ms);
+    for (size_t i = 0; i < count; i++) {
+        const char *uuid = json_string_value(json_array_get(uuids, i));
+        json_object_set_new(
+            stats, ids[i],
+            stats_of(json_object_get(answers, uuid), json_object_get(infos, ids[i])));
+    }
+    json_decref(answers);
+    json_decref(none);
+    free(ids);
+    json_decref(uuids);
+    json_decref(listed);
+    return json_pack("{s:f s:o}", "time", clock_wall(), "engines", stats);
+}
+
+static json_t *ask_stats(struct hub_watch *watch, enum hub_stats_of of, int timeout_ms)
+{
+    return of == HUB_STATS_ENGINES ? ask_engine_stats(watch, timeout_ms)
+                                   : ask_controller_stats(watch, timeout_ms);
 }
 
 static void pause_for(int pause_ms)
@@ -310,25 +368,24 @@ static void pause_for(int pause_ms)
     nanosleep(&pause, NULL);
 }
 
-int hub_stats(struct registry *registry, const char *path, int interval_ms,
+int hub_stats(struct registry *registry, const char *path, enum hub_stats_of of, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error)
 {
     struct hub_watch *watch = NULL;
-    const json_t *answer;
-    bool again, told = false;
+    bool again, answered, told = false;
     do {
-        answer = watch ? ask_stats(watch, timeout_ms) : NULL;
+        json_t *answer = watch ? ask_stats(watch, of, timeout_ms) : NULL;
         if (!answer) {
             if (watch)
                 hub_watch_free(watch);
             watch = open_alone(registry, path, error);
-            answer = watch && ask_list(watch, timeout_ms) ? ask_stats(watch, timeout_ms) : NULL;
+            answer = watch && ask_list(watch, timeout_ms) ? ask_stats(watch, of, timeout_ms) : NULL;
         }
-        json_t *whole = json_deep_copy(answer);
-        again = answer && each(self, whole);
-        json_decref(whole);
-        told = told || answer;
+        answered = answer;
+        again = answer && each(self, answer);
+        json_decref(answer);
+        told = told || answered;
         if (again)
             pause_for(interval_ms);
     } while (again);
@@ -339,5 +396,5 @@ int hub_stats(struct registry *registry, const char *path, int interval_ms,
                        path);
     if (watch)
         hub_watch_free(watch);
-    return answer ? 0 : -1;
+    return answered ? 0 : -1;
 }

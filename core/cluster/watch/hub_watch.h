@@ -119,11 +119,15 @@ int hub_count_engines(struct registry *registry, const char *path, int timeout_m
  * the hub does not know is null. A new reference; NULL with `error` set. */
 json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
                     struct ipcl_error *error);
-/* Asks the hub what the controller has counted, and hands `each` the whole answer, which it may
- * change; as long as that returns true, again after so many milliseconds, also where another
- * controller has taken its place by then. Returns 0, or -1 with `error` set where no hub answers
- * within some times `timeout_ms`. */
-int hub_stats(struct registry *registry, const char *path, int interval_ms,
+/* What hub_stats() asks: the controller, or each engine. */
+enum hub_stats_of { HUB_STATS_CONTROLLER, HUB_STATS_ENGINES };
+/* Asks what the controller has counted, or the engines, and hands `each` the whole answer, which it
+ * may change. Of engines this is {"time", "engines": an object by their ids of their answers, with
+ * what the hub knows as "host"}; one that does not answer has an "error" in it. As long as `each`
+ * returns true it asks again after so many milliseconds, also where another controller has taken
+ * the place of the first by then. Returns 0, or -1 with `error` set where no hub answers within
+ * some times `timeout_ms`. */
+int hub_stats(struct registry *registry, const char *path, enum hub_stats_of of, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error);
 /* Sends engines, a list of their uuids, a control message each, and waits up to `timeout_ms` for

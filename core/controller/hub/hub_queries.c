@@ -1,6 +1,5 @@
 /* What the hub is asked (ipyparallel's hub and client), and by whom: it answers what it knows
  * itself, and hands on what is asked of records. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -264,29 +263,13 @@ static int answer_departed(struct hub *hub, struct query *query, struct ipcl_err
     return 0;
 }
 
-static void add_metric(void *self, const struct stats_metric *metric)
-{
-    json_object_set_new(json_object_get(self, "metrics"), metric->name,
-                        json_pack("{s:s s:s s:s}", "kind", stats_kind_name(metric->kind), "unit",
-                                  stats_unit(metric), "help", metric->help));
-}
-
-static void add_value(void *self, const char *series, double value)
-{
-    json_t *number =
-        value == floor(value) && value < 1e15 ? json_integer((json_int_t)value) : json_real(value);
-    json_object_set_new(json_object_get(self, "values"), series, number);
-}
-
 /* What all threads have counted. */
 static int answer_stats(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     (void)hub;
     (void)error;
-    query->reply = json_pack("{s:s s:f s:s s:{} s:{}}", "status", "ok", "time", clock_wall(),
-                             "metrics_url", stats.metrics_url, "metrics", "values");
-    const struct stats_visitor visitor = {add_metric, add_value, query->reply};
-    stats_visit(&visitor);
+    query->reply = json_pack("{s:s s:s}", "status", "ok", "metrics_url", stats.metrics_url);
+    metric_answer(&stats_table, query->reply);
     return 0;
 }
 

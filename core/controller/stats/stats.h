@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-#include "base/counter.h"
 #include "wire/loop.h"
+#include "wire/metric.h"
 #include "wire/seal.h"
 
 /* The sockets to which others connect. */
@@ -95,28 +95,8 @@ extern struct stats stats;
 void stats_watch(enum stats_socket watched, struct loop *loop, const void *socket,
                  struct seal *seal);
 
-enum stats_kind { STATS_COUNTER, STATS_GAUGE, STATS_HISTOGRAM };
-
-/* A metric, whose name ends with its unit where it has one. */
-struct stats_metric {
-    const char *name;
-    enum stats_kind kind;
-    const char *help;
-    const char *labels; /* "socket, side"; "": it has none */
-};
-
-/* Called with each metric, then with its values. `series` is a value's name with its labels, as the
- * metrics' text has it: name_total{socket="task",side="client"}. Either may be NULL. */
-struct stats_visitor {
-    void (*metric)(void *self, const struct stats_metric *metric);
-    void (*value)(void *self, const char *series, double value);
-    void *self;
-};
-void stats_visit(const struct stats_visitor *visitor);
-
-/* As the metrics' text has them; the unit is "" where there is none. */
-const char *stats_kind_name(enum stats_kind kind);
-const char *stats_unit(const struct stats_metric *metric);
+/* The table of metrics, to be read by any thread. */
+extern const struct metric_table stats_table;
 /* Writes the metrics' text (OpenMetrics 1.0). */
 void stats_write(FILE *stream);
 
