@@ -1,5 +1,5 @@
-/* What the engine counts, for people to look at while it runs: the answer to a stats_request. To add
- * a metric: a member here, its row in stats.c, and the line where it counts. */
+/* What the engine counts, for people to look at while it runs: the answer to a stats_request. To
+ * add a metric: a member here, its row in stats.c, and the line where it counts. */
 #ifndef ENGINE_STATS_H
 #define ENGINE_STATS_H
 

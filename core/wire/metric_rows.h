@@ -4,8 +4,7 @@
  *     NAMED(kind, name, help)   a metric of this program
  *     OF_SOCKET(member)         where it is in the thing of a socket, which has a `traffic`
  *     OF_THREAD(member, scale)  likewise, of a thread, which has `rounds`
- *     OF_ALL(member, scale)     likewise, of what there is one of: `started_us`, since the epoch
- */
+ *     OF_ALL(member, scale)     likewise, of what there is one of: `started_us`, since the epoch */
 {NAMED(COUNTER, "messages_received", "Messages that have come, accepted or refused."),
  OF_SOCKET(traffic.messages[TRAFFIC_IN]), METRIC_ONE},
     {NAMED(COUNTER, "messages_sent", "Messages that were sent."),
