@@ -264,7 +264,7 @@ class Client(Control, Records):
             >>> c.stats(0)[0]['ipcluster_engine_requests_finished_total{end="ok"}'] > 0
             True
         """
-        return self.requests.stats() if targets is None else self.engine_stats(targets)
+        return self.requests.stats() if targets is None else self._engine_stats(targets)
 
     @property
     def engine_info(self):

@@ -19,7 +19,7 @@ class Control:
             return None
         return result
 
-    def engine_stats(self, targets):
+    def _engine_stats(self, targets):
         answered = self._control(targets, "stats_request", {}, False)
         return {engine_id: answer["values"] for engine_id, answer in zip(answered.targets, answered.get())}
 

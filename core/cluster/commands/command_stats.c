@@ -41,7 +41,7 @@ static const struct settings_program program = {
                 "ipcluster stats --watch           every two seconds, with rates, until Ctrl-C\n"
                 "ipcluster stats --watch --interval=10 --json    a line each time, to keep\n"
                 "ipcluster stats --json\n"
-                "ipcluster stats --engines --watch    which engines work, and how much",
+                "ipcluster stats --engines",
     .classes = CLUSTER_CLASSES,
 };
 
