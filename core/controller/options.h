@@ -1,5 +1,4 @@
-/* The settings of ipcontroller, named as ipyparallel's are, and what they make of the
- * controller. */
+/* The settings of ipcontroller, named as ipyparallel's are, and how they set up the controller. */
 #ifndef CONTROLLER_OPTIONS_H
 #define CONTROLLER_OPTIONS_H
 
@@ -9,7 +8,7 @@
 #include "plugin/registry.h"
 #include "plugin/services.h"
 
-/* What Session.key is for a new key that nobody knows. */
+/* The value of Session.key that means a new random key. */
 #define RANDOM_KEY SETTINGS_RANDOM_KEY
 
 extern const struct settings_program options_program;
@@ -17,9 +16,9 @@ extern const struct settings_program options_program;
 /* Adds the controller's tables. Returns 0 or -1 with `error` set. */
 int options_add(struct settings *settings, struct ipcl_error *error);
 
-/* Fills the controller from settings that have been loaded: where to listen, keys, limits; loads
- * the serializer, and the store that is asked for, whose host is `store_host`. Calls
- * settings_finish(). Returns 0 or -1 with `error` set. */
+/* Fills the controller from loaded settings: where to listen, keys, limits. Loads the serializer,
+ * and the store that is asked for, with the services in `store_host`. Calls settings_finish().
+ * Returns 0 or -1 with `error` set. */
 int options_apply(struct settings *settings, const struct profile *profile,
                   struct registry *registry, struct services_host *store_host,
                   struct controller *controller, struct ipcl_error *error);

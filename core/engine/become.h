@@ -1,4 +1,4 @@
-/* Becoming the interpreter that a kernel lives in. */
+/* Makes the engine's process the interpreter that a kernel lives in. */
 #ifndef ENGINE_BECOME_H
 #define ENGINE_BECOME_H
 
@@ -16,7 +16,7 @@
  * kernel can be created in any process, such as this one; -1 with `error` set. */
 int become_interpreter(struct engine *engine, const struct settings *settings,
                        const struct ipcl_plugin *kernel, char **argv, struct ipcl_error *error);
-/* In the interpreter: takes over the socket. Returns 0 or -1 with `error` set. */
+/* In the interpreter: takes over the socket to the watcher. Returns 0 or -1 with `error` set. */
 int become_take_over(struct engine *engine, struct ipcl_error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* What a request and the engine may take: time for the one that runs, memory for the process, and
- * time for that where its batch job has an end. I/O thread. */
+/* Limits of a request and of the engine: the time of the running request, the memory of the
+ * process, and the time of its batch job if that ends. I/O thread. */
 #ifndef ENGINE_BOUNDS_H
 #define ENGINE_BOUNDS_H
 
@@ -14,26 +14,27 @@ struct settings;
 
 struct bounds {
     long long look_ms; /* when to look at the memory next */
-    bool warned;       /* that it is near the limit */
-    double seconds;    /* that what runs may take; 0: as long as it likes */
-    long long due_ms;  /* when to interrupt it, and when that was done, to end the engine */
+    bool warned;       /* a warning has said that it is near the limit */
+    double seconds;    /* how long the running request may take; 0: no limit */
+    long long due_ms;  /* when to interrupt it; after that, when to end the engine */
     bool interrupted;
 };
 
-/* Reads how much memory the process may have; 0: as much as there is. Returns 0, or -1 with `error`
- * set where the setting is no amount of memory. Main thread. */
+/* Reads how much memory the process may have; 0: no limit. Returns 0, or -1 with `error` set if the
+ * setting is not an amount of memory. Main thread. */
 int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error);
-/* Reads when the batch job ends in which the process is, where that is known. Main thread. */
+/* Reads when the batch job that the process is in ends, if that is known. Main thread. */
 void bounds_read_end(struct engine *engine, const struct settings *settings);
-/* The end of what may last until then: the batch job may end before that. */
+/* The earlier of `until_ms` and the end of the batch job. */
 long long bounds_until(const struct engine *engine, long long until_ms);
-/* A request begins to run: notes how long it may. */
+/* A request begins to run: notes how long it may take. */
 void bounds_begin(struct io *io, struct job *job);
-/* What runs has ended. Returns whether it was interrupted because its time was over, and says no
- * more than that. */
+/* What was running has ended. Returns whether it was interrupted because its time was over, and the
+ * reply says no more than that. */
 bool bounds_end(struct io *io, const struct job *job);
-/* Interrupts what runs too long, and ends the engine where it runs on, or has too much memory. Has
- * it take nothing new when its job is to end. Returns when to be called again. */
+/* Interrupts what runs too long. Ends the engine if that runs on, or if the engine has too much
+ * memory. Lets it accept nothing new when its job is about to end. Returns the time of the next
+ * call. */
 long long bounds_tick(struct io *io, long long now_ms);
 
 #endif

@@ -12,17 +12,17 @@
 
 #include <ipcluster/error.h>
 
-/* Output is collected for so long, or until there is so much of it, before it is published. */
+/* Output is collected for this time, or until there is this much of it, before it is published. */
 #define CAPTURE_GATHER_MS    20
 #define CAPTURE_GATHER_BYTES 65536
-/* How much of the end of what was printed is kept for whoever asks for the last words. */
+/* How much of the end of the output is kept, for the question what was printed last. */
 #define CAPTURE_WORDS_BYTES 4096
 
 /* What was read from a pipe and is not yet published. Behind `size` there are zeros, so that what
  * a read has brought is there to see also where the process died before it could count it. */
 struct capture_text {
     size_t size;
-    size_t copied; /* of it, to the original */
+    size_t copied; /* how much of it was copied to the original */
     char text[CAPTURE_GATHER_BYTES];
 };
 
@@ -41,16 +41,17 @@ struct capture_stream {
     const char *name; /* "stdout", "stderr" */
     int target;       /* 1 or 2 */
     int original;     /* a copy of what `target` was */
-    int copy;         /* a way there that never waits for its reader; -1 where there is none */
+    int copy;         /* the same place, without ever waiting for its reader; -1: there is none */
     int pipe;         /* the end to read */
     int writer;       /* the other end, open as long as this is: user code that closes its own ends
                  * none */
     struct capture_text *held;
-    long long since_ms;  /* when the oldest of it was read */
+    long long since_ms;  /* when its oldest byte was read */
     long long shown_ms;  /* when something was last published */
-    long long copied_ms; /* when a second began in which so much may be copied */
+    long long copied_ms; /* when the present second began; a limited number of bytes may be copied
+                            in it */
     size_t copied_bytes;
-    size_t left_out; /* bytes that were not copied */
+    size_t left_out; /* how many bytes were not copied */
 };
 
 struct capture {
@@ -64,20 +65,20 @@ struct capture {
 
 /* Makes the pipes and the memory. Main thread. Returns 0 or -1 with `error` set. */
 int capture_open(struct capture *capture, struct ipcl_error *error);
-/* In the watcher: the same with what the engine has opened, `memory` and of each stream `pipe`. */
+/* In the watcher: the same with what the engine has opened: `memory`, and each stream's `pipe`. */
 int capture_map(struct capture *capture, struct ipcl_error *error);
 /* Redirects the descriptors, standard input to /dev/null, and the log to the original standard
  * error. Main thread, before the I/O thread starts. */
 void capture_start(struct capture *capture);
 /* Reads what a pipe holds now. Publishes it when it is due. I/O thread. */
 void capture_read(struct capture *capture, struct capture_stream *stream, long long now_ms);
-/* Publishes what is due, and returns when more will be. */
+/* Publishes what is due, and returns the time of the next call. */
 long long capture_tick(struct capture *capture, long long now_ms);
-/* Reads and publishes everything that was written before the call, whole or not. */
+/* Reads and publishes everything that was written before the call, complete lines or not. */
 void capture_flush(struct capture *capture);
-/* What was printed so far are nobody's last words. */
+/* Forgets the end of the output: what was printed so far does not belong to what runs next. */
 void capture_forget(struct capture *capture);
-/* Copies what is left, and gives the descriptors back. */
+/* Copies the rest, and restores the descriptors. */
 void capture_stop(struct capture *capture);
 
 /* In the watcher, once the engine has gone: writes what is left of its output to this process's

@@ -9,11 +9,12 @@
 
 struct frontends;
 
-/* From now on a child lets go of what is connected to these ports. `connection` stays. Once. */
+/* From now on a child closes its connections to these ports. `connection` must stay valid. Call
+ * once. */
 void children_start(const struct connection *connection);
-/* Tells where the controller is: at the other end of this descriptor. I/O thread. */
+/* The controller is at the other end of this descriptor. I/O thread. */
 void children_note_controller(int fd);
-/* Tells where frontends are let in. I/O thread. */
+/* Frontends connect here. I/O thread. */
 void children_note_frontends(const struct frontends *frontends);
 
 #endif

@@ -7,14 +7,14 @@
 
 struct end_notice {
     const struct watch_news *news;
-    const char *profile_dir; /* where plugins are looked for */
+    const char *profile_dir; /* where plugins are searched */
     enum io_cause cause;
     const char *reason;
     const char *begun; /* the msg_id of the task that began last; "": none */
 };
 
-/* Sends it, and waits until it has left. Where it cannot be sent, the controller misses
- * heartbeats. */
+/* Sends the notice, and waits until it has left. If it cannot be sent, the controller notices
+ * missing heartbeats. */
 void end_notice_send(const struct end_notice *notice);
 
 #endif

@@ -19,7 +19,7 @@
 #include "wire/seal.h"
 #include "wire/tunnel.h"
 
-/* What the process exits with. */
+/* The exit status of the process. */
 enum engine_exit {
     ENGINE_EXIT_STOPPED = 0,      /* as it was asked to */
     ENGINE_EXIT_SETTINGS = 1,     /* a setting, a plugin or a start-up command is wrong */
@@ -33,36 +33,38 @@ enum engine_exit {
 
 #define ENGINE_ROUTE_BYTES (2 * 16 + 1) /* 128 bits, hexadecimal */
 
-/* Constant while the I/O thread runs, but for what is atomic. */
+/* Constant while the I/O thread runs, except atomic members. */
 struct engine {
     const struct settings *settings;
     long long memory_limit_bytes; /* 0: none */
-    long long notice_ms;          /* when to take nothing new, as its batch job ends; 0: never */
-    long long end_ms;             /* and when that is */
+    long long notice_ms;          /* when to take nothing new because the batch job will end; 0:
+                                     never */
+    long long end_ms;             /* when the batch job ends */
     char connection_file[PATH_BYTES];
     struct path_mark connection_mark; /* of the file when it was read; zeros: there is none */
-    /* These are the I/O thread's once it runs, and the main thread's while that has JOB_REACH. */
+    /* These belong to the I/O thread while it runs, but to the main thread while that has
+     * JOB_REACH. */
     struct connection connection;
-    struct connection stated; /* by file and settings: the other may be a tunnel's */
+    struct connection stated; /* from the file and the settings; `connection` may be a tunnel's */
     unsigned char
         life[SEAL_LIFE_BYTES]; /* the controller's; zero until it is known. The I/O thread's */
     const struct ipcl_serial_operations *serial;
     struct tunnel *tunnel;              /* through which the controller is reached; NULL: none */
-    char unreachable[IPCL_ERROR_BYTES]; /* after JOB_REACH: why; "": it is reached */
-    atomic_bool ending;                 /* what takes long is given up */
+    char unreachable[IPCL_ERROR_BYTES]; /* after JOB_REACH: the reason; "": it was reached */
+    atomic_bool ending;                 /* long operations are given up */
     struct registry *registry;
     const struct ipcl_kernel_operations *kernel;
     void *kernel_self;
     const struct ipcl_serial_operations *frontend_serial; /* JSON */
-    json_t *frontend_wishes;       /* what start-up code has asked for; NULL: nothing */
+    json_t *frontend_wishes;       /* the wishes of start-up code; NULL: none */
     char security_dir[PATH_BYTES]; /* the profile's */
-    json_t *kernel_info;           /* what the kernel says of itself */
+    json_t *kernel_info;           /* what the kernel says about itself */
     char uuid[RANDOM_UUID_BYTES];
     char route[ENGINE_ROUTE_BYTES]; /* under which it connects to the schedulers: known to it and
                                        the hub */
     int64_t requested_id;           /* -1: any */
-    struct numbers requested_ids;   /* others that do as well */
-    char batch_job[JOB_NAME_BYTES]; /* which it is part of; "": none */
+    struct numbers requested_ids;   /* others that it accepts too */
+    char batch_job[JOB_NAME_BYTES]; /* that it is part of; "": none */
     int rank;                       /* in MPI_COMM_WORLD; -1: MPI is not initialised */
     _Atomic int64_t id;             /* -1 until registered */
     _Atomic int exit_code;
@@ -70,21 +72,22 @@ struct engine {
     struct link link;
     struct capture capture; /* the I/O thread's once it runs */
     int signal_fd;
-    long long waited_ms;       /* of IPEngine.timeout where it is given, for the file and ssh */
-    int watcher;               /* the socket to it; negative: there is none */
-    bool watched;              /* it tells the controller of the engine's end */
-    struct watch_begun *begun; /* shared with it (watch_private.h); NULL: there is none */
+    long long waited_ms;       /* how much of IPEngine.timeout (if it is set) was used for the file
+                                  and ssh */
+    int watcher;               /* to it; negative: there is none */
+    bool watched;              /* the watcher tells the controller how the engine ends */
+    struct watch_begun *begun; /* shared with the watcher (watch_private.h); NULL: there is none */
 };
 
-/* Reads settings and connection file. Returns 0 or -1 with `error` set; waits for the file as long
- * as the settings say. */
+/* Reads settings and connection file. Waits for the file as long as the settings say. Returns 0 or
+ * -1 with `error` set. */
 int engine_read_connection(struct engine *engine, const char *profile_dir,
                            struct ipcl_error *error);
-/* Reads the file again where another has taken its place. Returns whether it states something else
- * now. I/O thread, while the main thread waits for the engine's first job. */
+/* Reads the file again if it was replaced. Returns whether its contents differ now. I/O thread,
+ * while the main thread waits for the engine's first job. */
 bool engine_read_new_connection(struct engine *engine);
-/* Makes what is stated the connection: JOB_REACH where that takes a tunnel, whose ssh belongs to
- * the main thread. */
+/* Makes `stated` the connection. If that takes a tunnel, the main thread calls this, for JOB_REACH:
+ * ssh belongs to that thread. */
 void engine_reach(struct engine *engine);
 /* What is left of IPEngine.timeout. */
 long long engine_patience_ms(const struct engine *engine);

@@ -1,4 +1,4 @@
-/* What an engine says of itself when it registers: people and clients are told of it. */
+/* What an engine says about itself when it registers, for people and clients. */
 #ifndef ENGINE_FACTS_H
 #define ENGINE_FACTS_H
 
@@ -6,7 +6,7 @@
 
 #include "engine/engine.h"
 
-/* A new object of short texts and numbers, or NULL where memory is short. */
+/* A new object of short texts and numbers, or NULL if memory is short. */
 json_t *facts_of(const struct engine *engine);
 
 #endif

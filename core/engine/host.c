@@ -1,4 +1,4 @@
-/* The kernel's host. Main thread. */
+/* The engine's main thread and its plugins: the kernel and MPI. Main thread. */
 #include "engine/host.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "engine/io.h"
 #include "engine/mpi.h"
 
-/* The host that a services struct belongs to. */
+/* The struct host that a services struct belongs to. */
 static struct host *of_kernel(void *base)
 {
     return container_of(base, struct host, kernel_base);

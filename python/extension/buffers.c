@@ -15,7 +15,7 @@ struct lent {
 
 static _Atomic(struct lent *) returned;
 
-/* libzmq's threads, or the calling one. */
+/* Runs in one of libzmq's threads, or in the calling one. */
 static void give_back(void *owner)
 {
     struct lent *lent = owner;
@@ -37,8 +37,8 @@ void buffers_collect(void)
     }
 }
 
-/* Small bytes objects are copied by ipcl_submit(), so they need no owner: the sequence holds them
- * until then. */
+/* ipcl_submit() copies small bytes objects, so they need no owner: the sequence holds them until
+ * then. */
 static int make_buffer(PyObject *object, struct ipcl_buffer *buffer)
 {
     if (PyBytes_CheckExact(object) && PyBytes_Size(object) <= IPCL_COPY_BYTES) {
@@ -72,7 +72,7 @@ struct ipcl_buffer *buffers_from(PyObject *list, size_t *count)
         return NULL;
     }
     for (Py_ssize_t i = 0; i < size; i++) {
-        PyObject *item = PyList_GetItem(list, i); /* what makes a buffer may change the list */
+        PyObject *item = PyList_GetItem(list, i); /* code that makes a buffer may change the list */
         if (!item || make_buffer(item, &buffers[i])) {
             while (i-- > 0)
                 if (buffers[i].release)
@@ -85,8 +85,8 @@ struct ipcl_buffer *buffers_from(PyObject *list, size_t *count)
     return buffers;
 }
 
-/* A received frame, which a memoryview shows; it keeps the future that has the frame. It can be
- * written to, as ipyparallel's can: nobody else reads it any more. */
+/* A received frame, shown by a memoryview. It keeps the future that has the frame. It can be
+ * written to, as in ipyparallel: nobody else reads it any more. */
 struct frame {
     PyObject_HEAD
     PyObject *owner;

@@ -9,12 +9,12 @@
 
 #define SLICE_MS 100
 
-/* Shared with the I/O thread, which has a hold for each future that is watched. */
+/* Shared with the I/O thread, which has a reference for each future that is watched. */
 struct queue {
     atomic_int holds;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct entry *first, **last; /* resolved, not taken */
+    struct entry *first, **last; /* resolved, and not taken */
     bool abandoned;
 };
 
@@ -27,10 +27,10 @@ struct entry {
 struct completions {
     PyObject_HEAD
     struct queue *queue;
-    Py_ssize_t watched; /* not taken yet */
+    Py_ssize_t watched; /* how many are not taken yet */
 };
 
-/* Objects that lost their queue: the I/O thread may not release them. */
+/* Objects whose queue is gone: the I/O thread may not release them. */
 static pthread_mutex_t orphans_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct entry *orphans;
 
@@ -57,7 +57,7 @@ static void queue_release(struct queue *queue)
     free(queue);
 }
 
-/* In the I/O thread, or in watch() where the future has resolved. */
+/* Runs in the I/O thread, or in watch() if the future has resolved already. */
 static void when_done(void *context, struct ipcl_future *future)
 {
     struct entry *entry = context;

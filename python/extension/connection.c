@@ -17,7 +17,7 @@ PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keyword
     struct ipcl_connect options = {0};
     struct ipcl_error error;
     struct waiting waiting;
-    double timeout = 0; /* the library's */
+    double timeout = 0; /* the library's default */
     int drop_tasks = 0;
     (void)module;
     if (!PyArg_ParseTupleAndKeywords(args, keywords, "|zzzzdzzp", (char **)names,
@@ -54,8 +54,8 @@ static struct ipcl_client *open_client(PyObject *self)
     return client;
 }
 
-/* A hold, for what runs Python code, or without the interpreter's lock: another thread may close
- * the client meanwhile. */
+/* A reference to the client, for code that runs Python code or does not have the interpreter's
+ * lock: another thread may close the client meanwhile. */
 static struct ipcl_client *hold_client(PyObject *self)
 {
     struct ipcl_client *client = open_client(self);
@@ -190,7 +190,7 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
     return future ? future_wrap(future) : NULL;
 }
 
-/* Futures as a list; takes over their holds. */
+/* Makes a list of futures, and takes over the references to them. */
 static PyObject *list_of(struct ipcl_future **futures, Py_ssize_t count)
 {
     PyObject *list = PyList_New(count);

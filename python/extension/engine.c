@@ -1,4 +1,4 @@
-/* ipcluster._engine: the engine as a module, for the Python that becomes one. */
+/* ipcluster._engine: the engine as a module, for the Python process that becomes an engine. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -7,8 +7,8 @@
 
 #include "engine/run.h"
 
-/* The words of a list as those of a command line, which live as long as the process. NULL with an
- * exception set. */
+/* Copies a list to words like those of a command line, which live as long as the process. NULL with
+ * an exception set. */
 static char **words_from(PyObject *list, Py_ssize_t count)
 {
     char **words = calloc((size_t)count + 1, sizeof(*words));
@@ -36,7 +36,7 @@ static PyObject *module_main(PyObject *module, PyObject *list)
     if (!words)
         return NULL;
     int status = engine_run((int)count, words, ENGINE_INSIDE);
-    /* The kernel, where there was one, has taken the interpreter along. */
+    /* If there was a kernel, it has ended the interpreter. */
     if (Py_IsInitialized())
         Py_Exit(status);
     exit(status);

@@ -8,7 +8,7 @@ struct future {
     PyObject_HEAD
     struct ipcl_future *future;
     PyObject *weak_references;
-    PyObject *msg_id; /* made when it is first asked for, and then the same for all that keep it */
+    PyObject *msg_id; /* made when it is first needed, and then the same object for all */
 };
 
 PyObject *future_wrap(struct ipcl_future *future)
@@ -62,8 +62,8 @@ void future_set_forked(void)
         "this was submitted before a fork, by the parent of this process, and resolves there only");
 }
 
-/* What a wait returned, as a bool; NULL where it was interrupted, with the exception set that
- * did. */
+/* Converts the result of a wait to a bool. NULL if the wait was interrupted, with the exception set
+ * that interrupted it. */
 static PyObject *from_wait(int status)
 {
     buffers_collect();
@@ -217,7 +217,7 @@ static PyObject *get_submitted(PyObject *self, void *unused)
     const struct ipcl_future *future = ((struct future *)self)->future;
     const struct ipcl_result *result = ipcl_future_result(future);
     (void)unused;
-    /* Of a result that was fetched the hub knows. */
+    /* The hub knows it for a result that was fetched. */
     return PyFloat_FromDouble(result && result->submitted ? result->submitted
                                                           : ipcl_future_submitted(future));
 }
@@ -296,7 +296,7 @@ static long long now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* The last ones first: they resolve last, so that we are woken seldom. */
+/* The last ones first: they usually resolve last, so that this thread wakes seldom. */
 static int wait_for_all(PyObject *futures, int timeout_ms)
 {
     struct waiting waiting;
@@ -318,7 +318,7 @@ static int wait_for_all(PyObject *futures, int timeout_ms)
     return status;
 }
 
-/* The interpreter need not be let go where there is nothing to wait for. */
+/* If there is nothing to wait for, the interpreter's lock need not be released. */
 static bool are_ready(PyObject *futures)
 {
     for (Py_ssize_t i = PyTuple_Size(futures); i > 0; i--)

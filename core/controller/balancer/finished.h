@@ -1,7 +1,7 @@
-/* What the task scheduler remembers of tasks that have finished, for those that depend on them:
- * success or failure, and where they ran; of the newest, as many as are configured, 20 bytes each.
- * A task is known by the 64 bits of its msg_id's hash: with a million remembered, the odds that an
- * unknown msg_id is taken for one of them are 1 to 10^13. */
+/* The tasks that have finished, as the task scheduler remembers them for tasks that depend on them:
+ * success or failure, and where they ran. Only the newest, as many as are configured, 20 bytes
+ * each. A task is known by the 64 bits of its msg_id's hash: with a million remembered tasks, an
+ * unknown msg_id is taken for one of them with odds of 1 to 10^13. */
 #ifndef CONTROLLER_BALANCER_FINISHED_H
 #define CONTROLLER_BALANCER_FINISHED_H
 
@@ -16,14 +16,14 @@ struct finished;
 
 struct task_outcome {
     bool success;
-    uint32_t ran_at; /* the engine's serial, below 2^31; 0: at none */
+    uint32_t ran_at; /* the engine's serial, below 2^31; 0: at no engine */
 };
 
-/* Memory is taken as it is used. NULL when it is short. */
+/* Memory grows as tasks are added. NULL when memory is short. */
 struct finished *finished_create(size_t max);
 /* Takes NULL. */
 void finished_destroy(struct finished *finished);
-/* Remembers a task, and forgets the oldest for it. */
+/* Remembers a task; if there is no room, forgets the oldest. */
 void finished_add(struct finished *finished, uint64_t hash, struct task_outcome outcome);
 bool finished_find(const struct finished *finished, uint64_t hash, struct task_outcome *outcome);
 

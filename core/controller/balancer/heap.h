@@ -1,4 +1,4 @@
-/* A binary heap of things that know where they stand in it. */
+/* A binary heap whose items know their place in it. */
 #ifndef CONTROLLER_BALANCER_HEAP_H
 #define CONTROLLER_BALANCER_HEAP_H
 
@@ -7,7 +7,7 @@
 
 #define HEAP_OUTSIDE ((size_t)-1)
 
-/* The first member of what a heap holds; `index` is HEAP_OUTSIDE for what no heap holds. */
+/* The first member of a heap's items; `index` is HEAP_OUTSIDE for an item that is in no heap. */
 struct heap_item {
     size_t index;
 };
@@ -17,20 +17,20 @@ struct heap {
     size_t count;
     size_t capacity;
     bool (*before)(const struct heap_item *a, const struct heap_item *b);
-    double (*weight)(const struct heap_item *item); /* above 0; NULL: nothing is drawn */
-    double *sums; /* of the weights of each item and those below it */
+    double (*weight)(const struct heap_item *item); /* above 0; NULL: heap_draw() is not used */
+    double *sums; /* for each item: its weight and those of the items below it */
 };
 
-/* Makes room for so many items in all. Returns 0 or -1 (memory is short). */
+/* Makes room for this many items in all. Returns 0 or -1 (memory is short). */
 int heap_reserve(struct heap *heap, size_t count);
-/* Returns 0, or -1 (memory is short), which cannot be where there is room. */
+/* Returns 0, or -1 (memory is short), which cannot happen if there is room. */
 int heap_push(struct heap *heap, struct heap_item *item);
-/* Takes an item out, wherever it stands; does nothing for one that is outside. */
+/* Removes an item, wherever it is; does nothing if it is in no heap. */
 void heap_remove(struct heap *heap, struct heap_item *item);
-/* Finds an item's place again after its key has changed. */
+/* Moves an item to its place after its key has changed. */
 void heap_update(struct heap *heap, struct heap_item *item);
-/* An item of a heap that is not empty, drawn by weight: `part`, from 0 to below 1, is how much of
- * all weight lies before it. */
+/* Draws an item by weight; the heap must not be empty. The share `part`, from 0 to below 1, of all
+ * weight lies before the item. */
 struct heap_item *heap_draw(const struct heap *heap, double part);
 void heap_release(struct heap *heap);
 

@@ -1,5 +1,5 @@
 /* The schemes: how an engine is chosen for a task that may go anywhere. A scheme is a row of the
- * table in schemes.c: the settings, their help and the checks of both follow it. */
+ * table in schemes.c: the settings, their help and their checks follow the table. */
 #ifndef CONTROLLER_BALANCER_SCHEMES_H
 #define CONTROLLER_BALANCER_SCHEMES_H
 
@@ -12,19 +12,19 @@ struct balancer;
 
 struct balancer_scheme {
     const char *name;
-    const char *help; /* for people: which engine it is */
-    /* Of two engines that take tasks, which is the first; also where a task may go to some only. */
+    const char *help; /* for people: which engine the scheme chooses */
+    /* Which of two engines that take tasks comes first; also used if a task may go to some only. */
     bool (*before)(const struct heap_item *a, const struct heap_item *b);
-    double (*weight)(const struct heap_item *item); /* NULL: none is drawn by weight (heap.h) */
-    /* Chooses an engine, where some take tasks. */
+    double (*weight)(const struct heap_item *item); /* NULL: engines are not drawn by weight
+                                                       (heap.h) */
+    /* Chooses an engine; at least one takes tasks. */
     struct worker *(*choose)(struct balancer *balancer);
-    bool pure; /* it does no more than that: engines have no high water, and no task asks for
-                  anything else */
+    bool pure; /* it can do nothing else: no high water, and no tasks with other wishes */
 };
 
 /* The scheme of this name, or NULL. */
 const struct balancer_scheme *balancer_scheme_of(const char *name);
-/* Each scheme by its number, the default first; NULL behind the last. */
+/* The scheme with this number; the default is first; NULL behind the last. */
 const struct balancer_scheme *balancer_scheme_at(size_t number);
 
 #endif

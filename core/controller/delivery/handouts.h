@@ -17,43 +17,43 @@
 
 struct handouts;
 
-/* What is known of a task that was given out. */
+/* What is known about a task that was given out. */
 struct handout {
-    uint64_t engine;  /* handouts_hash() of its uuid; 0: it was taken back from an engine */
+    uint64_t engine;  /* handouts_hash() of its uuid; 0: the task was taken back from an engine */
     uint64_t counter; /* of its seal; 0: it had none */
-    int retries;      /* that were left then */
+    int retries;      /* that were left at that time */
     int deaths;       /* of engines that had it before */
 };
 
-/* Opens or makes the file. `session` is this controller's; `before` that of the controller which
- * had the store last, 0 for none: where the file is another's, or the host was started anew since,
- * nothing is certain. Main's thread. NULL with `error` set on failure. The other functions take
- * NULL, as where nothing is kept: then nothing is certain either. */
+/* Opens or makes the file. `session` is this controller's; `before` is that of the controller which
+ * had the store last, 0 for none. If the file is another controller's, or the host was restarted
+ * since, nothing in it is certain. Main thread. NULL with `error` set on failure. The other
+ * functions take NULL, which means that no file is kept: then nothing is certain either. */
 struct handouts *handouts_open(const char *path, int64_t session, int64_t before,
                                struct ipcl_error *error);
 void handouts_close(struct handouts *handouts);
 
 uint64_t handouts_hash(const char *text, size_t size);
 
-/* Before a task is sent to an engine, or when it is taken back from one. The task thread. */
+/* Call before a task is sent to an engine, or when it is taken back from one. The task thread. */
 void handouts_add(struct handouts *handouts, const char *msg_id, size_t size,
                   const struct handout *handout);
-/* Right after that: it could not be sent. */
+/* Call right after that, if the task could not be sent. */
 void handouts_undo(struct handouts *handouts);
 
-/* The store does not learn all that happens: the next controller cannot be certain. Any thread. */
+/* The store does not get all that happens, so the next controller cannot be certain. Any thread. */
 void handouts_doubt(struct handouts *handouts);
 
-/* Whether a previous controller may have given out a task, of which the store does not know
- * that. The records thread; likewise below. */
+/* Whether a previous controller may have given out a task without the store knowing it. The records
+ * thread, as all below. */
 bool handouts_may_have(const struct handouts *handouts, const char *msg_id);
-/* What became of a task last, under the previous controllers. Returns false where that is
- * not known, as after handouts_forget(). */
+/* The last known state of a task under the previous controllers. Returns false if it is not known,
+ * as after handouts_forget(). */
 bool handouts_find(const struct handouts *handouts, const char *msg_id, struct handout *handout);
 void handouts_forget(struct handouts *handouts);
-/* The store has all that was to be known of the previous controllers. */
+/* The store now has everything that was known about the previous controllers. */
 void handouts_begin(struct handouts *handouts);
-/* The store has the first so many of those that were added here. After handouts_begin(). */
+/* The store has the first `count` of the hand-outs that were added here. After handouts_begin(). */
 void handouts_settle(struct handouts *handouts, uint64_t count);
 
 #endif

@@ -17,15 +17,16 @@ struct outbox_peer;
 struct flight;
 
 struct outbox {
-    enum stats_socket counted; /* as which it is counted what waits */
+    enum stats_socket counted; /* the socket that waiting messages are counted for */
     void *socket;              /* a mandatory ROUTER with a limit for sending; not owned */
-    size_t bytes_max;          /* what may wait for all peers */
-    bool keeps;                /* what waits for a peer whose connection has ended stays */
-    size_t sharers;            /* of the bytes that are sent next; 0: they are one peer's */
-    struct outbox_peer *peers; /* those that are behind */
-    size_t bytes;              /* what waits here */
+    size_t bytes_max;          /* how much may wait for all peers together */
+    bool keeps;                /* messages for a peer stay when its connection has ended */
+    size_t sharers;            /* how many peers share the bytes of the next message; 0: they belong
+                                  to one peer */
+    struct outbox_peer *peers; /* peers that have messages waiting */
+    size_t bytes;              /* how many wait here */
     size_t count;
-    struct flight *flight; /* what libzmq has */
+    struct flight *flight; /* counts the bytes that libzmq has */
     long long next_try_ms;
     int pause_ms;
     struct trim trim;
@@ -33,7 +34,7 @@ struct outbox {
 
 enum outbox_fate {
     OUTBOX_TAKEN,
-    OUTBOX_ABSENT, /* such a peer is not connected */
+    OUTBOX_ABSENT, /* no such peer is connected */
     OUTBOX_FULL,   /* the bound is reached, or memory is short */
 };
 
@@ -43,15 +44,15 @@ typedef void outbox_unsent(void *self, struct message *message);
 /* Returns 0, or -1 when memory is short. */
 int outbox_prepare(struct outbox *outbox, void *socket, size_t bytes_max, bool keeps,
                    enum stats_socket counted);
-/* Sends [peer, ...], or puts it aside until the peer reads. `reserve` of the bytes that may wait
- * are not for this message. What is not taken stays as it was. */
+/* Sends [peer, ...], or keeps it until the peer reads. `reserve` bytes of those that may wait are
+ * not for this message. If it is not taken, the message is unchanged. */
 enum outbox_fate outbox_send(struct outbox *outbox, struct message *message, size_t reserve);
 /* How many bytes wait for this peer. */
 size_t outbox_waiting(const struct outbox *outbox, const void *identity, size_t size);
-/* Hands back what waits for a peer that has gone. */
+/* Gives back what waits for a peer that has gone. */
 void outbox_forget(struct outbox *outbox, const void *identity, size_t size, outbox_unsent *unsent,
                    void *self);
-/* Tries again what waits. Returns when to be called again, or CLOCK_NEVER. */
+/* Tries again to send what waits. Returns the time of the next call, or CLOCK_NEVER. */
 long long outbox_tick(struct outbox *outbox, long long now_ms);
 void outbox_release(struct outbox *outbox);
 

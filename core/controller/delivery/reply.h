@@ -8,7 +8,7 @@
 #include "wire/message.h"
 #include "wire/seal.h"
 
-/* What is answered, and to whom. */
+/* The request that is answered, and its client. */
 struct reply_request {
     const void *client; /* the client's identity */
     size_t client_size;
@@ -18,22 +18,22 @@ struct reply_request {
     size_t header_size;
 };
 
-/* Fills `request` from a received message: its first frame is the client, a second one before the
- * delimiter the engine. The message keeps the bytes. */
+/* Fills `request` from a received message: its first frame is the client; a second one before the
+ * delimiter is the engine. The bytes belong to the message. */
 void reply_request_of(struct message *message, struct reply_request *request);
 
 /* Writes the type of the reply that belongs to the request: "apply_reply" for "apply_request". */
 void reply_type(struct session *session, const struct reply_request *request, char *type,
                 size_t type_bytes);
 
-/* Signs a reply for the client that is its first frame: sealed where the client seals its requests.
- * `restarted`: it may have sent them to the previous controller. Returns 0 or -1. */
+/* Signs a reply for the client that is its first frame: with a seal if the client seals its
+ * requests. `restarted`: it may have sent them to the previous controller. Returns 0 or -1. */
 int reply_sign(struct seal *seal, struct message *reply, bool restarted);
 
 /* Builds a reply in `message`, which is empty, of the type that belongs to the request
- * ("apply_request": "apply_reply"). `content` (borrowed) has the status, which stands in the
- * metadata, too, as does `engine_uuid` where it is not NULL. Returns 0, or -1 where it cannot be
- * built, which is logged. */
+ * ("apply_request": "apply_reply"). `content` (borrowed) has the status. The metadata have the
+ * status too, and `engine_uuid` if it is not NULL. Returns 0, or -1 if it cannot be built, which is
+ * logged. */
 int reply_make(struct session *session, struct message *message,
                const struct reply_request *request, const char *engine_uuid, const json_t *content);
 /* The same with an error's content. */
@@ -41,9 +41,8 @@ int reply_make_error(struct session *session, struct message *message,
                      const struct reply_request *request, const char *engine_uuid,
                      const char *ename, const char *evalue);
 
-/* Builds an error for a request of which no more is known than its client, its msg_id and the
- * engine that had it. `named`: replies carry that engine's name behind the client's. Returns 0 or
- * -1. */
+/* Builds an error for a request of which only the client, the msg_id and the engine that had it are
+ * known. `named`: replies have that engine's name after the client's. Returns 0 or -1. */
 int reply_lost(struct session *session, struct message *message, const struct ipcl_member *client,
                const struct ipcl_member *msg_id, const char *engine_uuid, bool named,
                const char *evalue);

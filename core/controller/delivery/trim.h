@@ -1,4 +1,4 @@
-/* Memory that is given back to the system after a burst of tasks. */
+/* Gives memory back to the system after a burst of tasks. */
 #ifndef CONTROLLER_DELIVERY_TRIM_H
 #define CONTROLLER_DELIVERY_TRIM_H
 
@@ -6,11 +6,11 @@
 
 /* Zeroed at first. */
 struct trim {
-    size_t most;      /* tasks at a time, since memory was given back */
+    size_t most;      /* the most tasks at one time since memory was given back last */
     long long due_ms; /* when to give it back; 0: not now */
 };
 
-/* To be told how many tasks are here. Returns when to be called again, or CLOCK_NEVER. */
+/* Call with the present number of tasks. Returns the time of the next call, or CLOCK_NEVER. */
 long long trim_tick(struct trim *trim, size_t count, long long now_ms);
 
 #endif

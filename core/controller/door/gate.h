@@ -1,7 +1,7 @@
-/* What libzmq may read. It keeps all that a connection sends before it asks us: a frame of any
- * size, also from a peer that has not proved yet that it may come, and every topic that is
- * subscribed to. So the controller reads along, and ends a connection at the first header of a
- * frame that is too large. */
+/* Limits what libzmq reads. libzmq keeps all that a connection sends before it asks us: frames of
+ * any size, even from a peer that has not proved yet who it is, and every topic that is subscribed
+ * to. So the controller reads along, and ends a connection at the header of the first frame that is
+ * too large. */
 #ifndef CONTROLLER_DOOR_GATE_H
 #define CONTROLLER_DOOR_GATE_H
 
@@ -13,35 +13,36 @@
 
 #include "controller/door/peer_name.h"
 
-/* What a subscriber may send in so long a time: libzmq keeps its topics in up to 67 times their
- * size. It is enough for two encrypted heartbeats of ZMTP a second. */
+/* What a subscriber may send in this time: libzmq needs up to 67 times the size of its topics to
+ * keep them. It is enough for two encrypted heartbeats of ZMTP a second. */
 #define GATE_SUBSCRIBER_BYTES_MAX 65536
 #define GATE_SUBSCRIBER_MS        (10 * 60 * 1000)
 
-/* Makes room for the connections whose descriptors are lower than `descriptors`. Once, before there
- * is a socket. Returns 0, or -1 with `error` set. */
+/* Makes room for connections whose descriptors are lower than `descriptors`. Once, before there is
+ * a socket. Returns 0, or -1 with `error` set. */
 int gate_open(size_t descriptors, struct ipcl_error *error);
-/* Of a peer that has proved who it is, frames of up to so many bytes are read. `encrypted`: by
- * CurveZMQ, and not without. */
+/* Sets the size of the largest frame that is read from a peer that has proved who it is.
+ * `encrypted`: only CurveZMQ is accepted. */
 void gate_set(bool encrypted, uint64_t frame_bytes_max);
-/* So many connections at a time may not have proved who they are. */
+/* Sets how many connections at a time may be without that proof. */
 void gate_set_strangers(size_t max);
-/* Whether those who connect to what this thread listens on from now on are subscribers. */
+/* Sets whether peers that connect, from now on, to sockets on which this thread listens are
+ * subscribers. */
 void gate_expect_subscribers(bool subscribers);
-/* An answer that was too large to be read, and is lost with the connection that it came by. */
+/* An answer that was too large to be read, and is lost with its connection. */
 struct gate_loss {
-    char name[PEER_NAME_TEXT]; /* that its sender gives itself */
+    char name[PEER_NAME_TEXT]; /* the name that the sender gives itself */
     char text[256];            /* a sentence that says so */
 };
 
-/* Tells of what is lost of those who connect to what this thread listens on next. Returns the
- * descriptor to read that from, which is the caller's to close, or -1 with `error` set. */
+/* Watches for losses of peers that connect to what this thread listens on next. Returns a
+ * descriptor to read them from, which the caller closes, or -1 with `error` set. */
 int gate_watch_losses(struct ipcl_error *error);
-/* The next loss, once all has been handed on that came before it. Returns false where there is none
- * now. */
+/* Reads the next loss, after everything that came before it has been passed on. Returns false if
+ * there is none now. */
 bool gate_read_loss(int losses, struct gate_loss *loss);
-/* A connection that was accepted. Where too many have not proved who they are, the oldest of them
- * makes room. */
+/* Takes in a connection that was accepted. If too many have not proved who they are, the oldest of
+ * these is ended. */
 void gate_admit(int listener, int fd);
 
 #endif

@@ -1,5 +1,5 @@
-/* The channels by which the controller's threads talk to each other: sockets within the process
- * (inproc), each bound by one thread. */
+/* The channels between the controller's threads: sockets within the process (inproc), each bound by
+ * one thread. */
 #ifndef CONTROLLER_EXCHANGE_CHANNELS_H
 #define CONTROLLER_EXCHANGE_CHANNELS_H
 
@@ -8,15 +8,15 @@
 struct controller;
 
 enum channel {
-    /* From the hub to each of the threads that engines connect to: notices (notice.h). */
+    /* From the hub to each thread that engines connect to: notices (notice.h). */
     CHANNEL_HEART,
     CHANNEL_IOPUB,
-    CHANNEL_DIRECT, /* from here on: those that forward requests */
+    CHANNEL_DIRECT, /* from here on: the threads that forward requests */
     CHANNEL_CONTROL,
     CHANNEL_TASK,
     CHANNEL_BROADCAST,
-    CHANNEL_LISTENERS, /* how many these are, and no channel; likewise below */
-    /* From these to the hub: reports (report.h). */
+    CHANNEL_LISTENERS, /* no channel: the number of those above; CHANNELS likewise */
+    /* From these threads to the hub: reports (report.h). */
     CHANNEL_HUB = CHANNEL_LISTENERS,
     /* From the hub to main: a message asks it to stop the controller. */
     CHANNEL_MAIN,
@@ -34,10 +34,10 @@ enum channel {
 
 #define CHANNEL_URL_BYTES 64
 
-/* The address of a channel, for what is no socket of its own. */
+/* The address of a channel, for code that makes the socket in another way. */
 void channel_url(enum channel channel, char url[CHANNEL_URL_BYTES]);
-/* The end of a channel that binds, and the one that connects: each of the type that the table in
- * channels.c says. NULL with `error` set on failure. */
+/* The ends of a channel: one binds, the other connects. The table in channels.c has their types.
+ * NULL with `error` set on failure. */
 void *channel_bind(struct controller *controller, enum channel channel, struct ipcl_error *error);
 void *channel_connect(struct controller *controller, enum channel channel,
                       struct ipcl_error *error);

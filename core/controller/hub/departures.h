@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* What is said of those that nobody saw end. */
+/* What is said of engines whose end nobody saw. */
 #define DEPARTURE_UNSEEN "died, or cannot be reached"
 
 struct departure;
@@ -21,30 +21,31 @@ struct departure;
 
 struct departures {
     struct departure *first;
-    json_t *last; /* a list of {"id", "reason", "ended", "info"}: of so many, the oldest first;
-                     NULL: there is none */
+    json_t *last; /* a list of {"id", "reason", "ended", "info"}: the newest DEPARTURES_KEPT, the
+                     oldest first; NULL: there is none */
 };
 
-/* An engine has gone, of which so many schedulers have still to hear; `content` is what clients are
- * told, with its "id", "uuid", "info" and "reason", and taken over, also where it is NULL. */
+/* Adds an engine that has gone. This many schedulers have not dealt with that yet. `content` is
+ * what clients are told, with its "id", "uuid", "info" and "reason"; it is taken over, and may be
+ * NULL. */
 void departures_add(struct departures *departures, json_t *content, int schedulers,
                     long long now_ms);
-/* A scheduler has done with an engine. */
+/* A scheduler has dealt with the end of an engine. */
 void departures_confirm(struct departures *departures, const char *uuid, long long now_ms);
-/* Whoever started an engine says why it ended: `content` has this "reason", "engine_set", and
- * either "all" of the set, or "host" and "pid", or the "copy" as which the engine was started;
- * otherwise the reason begins with the engine's batch job, or with the array of which that is an
- * element. Returns whether that concerns the engine that has told `info` of itself. */
+/* A program that started engines says why one ended. `content` has the "reason", the "engine_set",
+ * and one of: "all" of the set; "host" and "pid"; the "copy" as which the engine was started. If it
+ * has none of these, the reason begins with the engine's batch job, or with the array that this job
+ * is an element of. Returns whether this is the engine that gave `info`. */
 bool departures_concern(const json_t *content, const json_t *info);
-/* Whether the reason says more than `end`. How an engine ended, the engine itself or its watcher
- * knows best, where either saw it; why a batch job ended is known better from outside. */
+/* Whether the reason says more than `end`. The engine or its watcher knows best how an engine
+ * ended, if one of them saw it. Why a batch job ended is known better from outside. */
 bool departures_add_to(const json_t *info, const char *end, const char *reason);
-/* Adds that to the reasons of those that have gone lately. */
+/* Adds the reason to the ends of engines that have gone lately. */
 void departures_explain(struct departures *departures, const json_t *content);
-/* The next that is due, or any where `all` is true, as before an engine comes: a new reference, or
- * NULL. */
+/* The next engine that clients can be told about, or any if `all` (as before an engine comes): a
+ * new reference, or NULL. */
 json_t *departures_next(struct departures *departures, long long now_ms, bool all);
-/* When the next is due, or CLOCK_NEVER. */
+/* When departures_next() has the next, or CLOCK_NEVER. */
 long long departures_due(const struct departures *departures);
 void departures_release(struct departures *departures);
 

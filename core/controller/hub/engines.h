@@ -21,18 +21,20 @@ struct hub_engine {
     int id;
     char uuid[ENGINE_UUID_BYTES];
     char route[ENGINE_ROUTE_DIGITS + 1]; /* routes.h; "": it connects as its uuid */
-    json_t *info;                        /* what it says of itself; NULL: nothing */
+    json_t *info;                        /* what it says about itself; NULL: nothing */
     bool registered;                     /* its heart beats */
     bool restored;                       /* the previous controller had it */
-    bool returned;        /* likewise, and it has proved by its route that it is the same */
-    bool sealed;          /* it seals what it sends, and takes only what is sealed */
-    bool watched;         /* when it dies, a watcher of its own says how */
-    char *reason;         /* for which it ends, as whoever started it says; NULL: none */
-    bool blameless;       /* likewise: it is not what it runs that ends it */
-    long long silent_ms;  /* since when it is dead, and how is still to come; 0: it is not */
-    long long expires_ms; /* until then it has to */
+    bool returned;        /* the same, and it has proved by its route that it is that engine */
+    bool sealed;          /* it seals what it sends, and takes only sealed messages */
+    bool watched;         /* if it dies, its watcher says how */
+    char *reason;         /* why it will end, from the program that started it; NULL: nobody has
+                             said so */
+    bool blameless;       /* the same: the reason is not what it runs */
+    long long silent_ms;  /* since when it is dead, while its reason is awaited; 0: it is not
+                             dead */
+    long long expires_ms; /* when it must have begun to beat */
     long long registered_ms;
-    /* What the hub knows of its work. */
+    /* What the hub knows about its work. */
     struct request *pending[2]; /* by enum report_queue */
     size_t pending_count[2];
     unsigned long long completed;
@@ -48,29 +50,29 @@ struct engines {
     size_t registered;
 };
 
-/* Enters an engine that asks to be registered, with the id that it wants where that is free
- * (`wanted` -1: none), else with the next one that nobody has had, or when these are used up
- * that nobody has. Returns NULL with `error` set
- * where the uuid is in use or is no uuid, or the id is none. */
+/* Adds an engine that asks to be registered. It gets the id that it wants if that is free (`wanted`
+ * -1: none); otherwise the next id that no engine has had, or, when these are used up, one that no
+ * engine has. Returns NULL with `error` set if the uuid is in use or is no uuid, or the id is not
+ * valid. */
 struct hub_engine *engines_accept(struct engines *engines, const char *uuid, long long wanted,
                                   long long expires_ms, struct ipcl_error *error);
-/* Keeps a reference to what an engine says of itself, in the place of what it said before (`info`
- * NULL: it says nothing new). Returns 0, or -1 with `error` set where that is no small object of
+/* Keeps a reference to what an engine says about itself, replacing what it said before (`info`
+ * NULL: it says nothing new). Returns 0, or -1 with `error` set if `info` is not a small object of
  * texts and numbers: then nothing changes. */
 int engines_describe(struct hub_engine *engine, json_t *info, struct ipcl_error *error);
-/* What clients are told of it: a new reference, or NULL where memory is short. */
+/* What clients are told about it: a new reference, or NULL if memory is short. */
 json_t *engines_content(const struct hub_engine *engine);
-/* Writes what people know it by: "engine 3 (node17, process 4242, Slurm job 88)". */
+/* Writes its name for people: "engine 3 (node17, process 4242, Slurm job 88)". */
 void engines_name(const struct hub_engine *engine, char name[ENGINE_NAME_BYTES]);
 void engines_confirm(struct engines *engines, struct hub_engine *engine);
-/* Forgets an engine, which is then for engines_free(). */
+/* Removes an engine from the list; the caller frees it with engines_free(). */
 void engines_take(struct engines *engines, struct hub_engine *engine);
 void engines_free(struct hub_engine *engine);
 struct hub_engine *engines_by_id(const struct engines *engines, int id);
 struct hub_engine *engines_by_uuid(const struct engines *engines, const char *uuid);
-/* One that has been silent since `until_ms` or longer, or NULL. */
+/* An engine that has been silent since `until_ms` or longer, or NULL. */
 struct hub_engine *engines_silent(const struct engines *engines, long long until_ms);
-/* One whose time to begin to beat is over, or NULL. */
+/* An engine that has not begun to beat in time, or NULL. */
 struct hub_engine *engines_expired(const struct engines *engines, long long now_ms);
 void engines_release(struct engines *engines);
 

@@ -12,7 +12,7 @@ struct request {
     struct hub_engine *engine; /* NULL: a task that is not yet assigned */
     struct request *prev, *next;
     unsigned char queue; /* enum report_queue */
-    bool claimed;        /* its engine alone says that it has it */
+    bool claimed;        /* only its engine says that it has it */
     char msg_id[];
 };
 
@@ -27,15 +27,15 @@ struct ledger {
 /* Returns 0, or -1 with `error` set. */
 int ledger_init(struct ledger *ledger, struct ipcl_error *error);
 
-/* `engine` may be NULL. A msg_id that is pending already is entered again. */
+/* `engine` may be NULL. Replaces an entry whose msg_id is pending already. */
 void ledger_submit(struct ledger *ledger, const char *msg_id, enum report_queue queue,
                    struct hub_engine *engine);
 void ledger_assign(struct ledger *ledger, const char *msg_id, struct hub_engine *engine);
-/* That it is pending, a reconnecting engine alone has said. */
+/* Notes that only a reconnecting engine says that the request is pending. */
 void ledger_claim(struct ledger *ledger, const char *msg_id);
 void ledger_done(struct ledger *ledger, const char *msg_id);
-/* An engine has gone. Its direct requests will not be answered; for its tasks the scheduler
- * answers, so they wait to be assigned again or done. */
+/* An engine has gone. Its direct requests will not be answered. The scheduler answers for its
+ * tasks: they wait until they are assigned again or done. */
 void ledger_forget_engine(struct ledger *ledger, struct hub_engine *engine);
 const struct request *ledger_find(const struct ledger *ledger, const char *msg_id);
 void ledger_release(struct ledger *ledger);

@@ -17,75 +17,75 @@
 struct records;
 struct records_query;
 
-/* Answers a query: fills `reply` and returns 0, or returns -1 with `error` set. */
+/* Answers a query: sets `reply` and returns 0, or returns -1 with `error` set. */
 typedef int records_answer(struct records *records, struct records_query *query,
                            struct ipcl_error *error);
 
 /* From the hub. */
 struct records_item {
-    size_t bytes; /* what it weighs in the backlog */
-    /* A query: [item, context, client, message ...]; the context is JSON, what the hub knows of the
-     * question. */
+    size_t bytes; /* what counts as its size in the backlog */
+    /* A query: [item, context, client, message ...]; the context is JSON: what the hub knows that
+     * the answer needs. */
     records_answer *answer;
     const char *reply_type; /* static */
-    /* What happened, where `answer` is NULL: [item, message ...]. Done without a message: the
-     * engine died. */
+    /* Something that happened, if `answer` is NULL: [item, message ...]. REPORT_DONE without a
+     * message: the engine died. */
     struct report_record report;
-    char engine[ENGINE_UUID_BYTES]; /* its uuid; "" where the hub does not know it */
+    char engine[ENGINE_UUID_BYTES]; /* its uuid; "" if the hub does not know it */
 };
 
 /* To the hub. */
 struct records_note {
     enum records_note_kind {
-        RECORDS_SETTLED, /* so much of the backlog has been dealt with */
+        RECORDS_SETTLED, /* this much of the backlog has been dealt with */
         RECORDS_REPLY,   /* [note, client, message ...] */
-        RECORDS_TASK,    /* [note, message ...]: to be submitted */
+        RECORDS_TASK,    /* [note, message ...]: a task to submit */
     } kind;
     size_t bytes;
     size_t count;
     char msg_id[MESSAGE_ID_LENGTH + 1]; /* of the task */
 };
 
-/* A query, and its answer as it is made. */
+/* A query, and the answer to it. */
 struct records_query {
     json_t *content;
     json_t *context;
     json_t *reply;
     struct message buffers; /* frames for the answer */
-    json_t *drops;          /* it is answered when these have been done, see records_purge.c */
-    const char *ename;      /* of an error */
+    json_t *drops;          /* the answer is sent when these are dropped, see records_purge.c */
+    const char *ename;      /* the name of an error */
 };
 
 /* records_queries.c, records_purge.c, records_resubmit.c */
 records_answer records_answer_queue, records_answer_result, records_answer_history,
     records_answer_purge, records_answer_db, records_answer_resubmit;
 
-/* The places at which a restart hooks in: what becomes of the requests that the previous
- * controller left unfinished. All of it is in restart/. */
+/* The hooks of a restart: what happens to the requests that the previous controller left
+ * unfinished. All of it is in restart/. */
 struct records_hooks {
     /* Returns 0, or -1 with `error` set. */
     int (*open)(struct records *records, struct ipcl_error *error);
     void (*release)(struct records *records);
-    /* Finds what was left unfinished, before anything else happens. */
+    /* Finds the unfinished requests, before anything else happens. */
     void (*begin)(struct records *records);
-    /* Does some of what there is to do. Returns when to be called again, or CLOCK_NEVER. */
+    /* Does some of the work. Returns the time of the next call, or CLOCK_NEVER. */
     long long (*tick)(struct records *records, long long now_ms);
-    /* Whether a request of the past may yet be answered. */
+    /* Whether an old request may still be answered. */
     bool (*expects)(const struct records *records, const char *msg_id);
-    /* An engine has come back with a request, and will answer it. Returns whether that may be so,
-     * and the record is without an answer then. */
+    /* An engine has come back with a request, and will answer it. Returns whether that may be true:
+     * if so, the record has no answer. */
     bool (*take_back)(struct records *records, const char *msg_id, const char *engine);
     /* A request is answered. */
     void (*end)(struct records *records, const char *msg_id);
-    /* The previous controller had an engine; or an engine has gone. */
+    /* The previous controller had this engine; this engine has gone. */
     void (*know)(struct records *records, const char *engine);
     void (*lose)(struct records *records, const char *engine);
 };
 struct records_restart;
 
-/* The thread's state, for the files that make it up: records_thread.c (sockets and the clock),
- * records_keep.c (what happens), records_queries.c, records_purge.c and records_resubmit.c (what is
- * asked), and records.c (the store), which stands below the others. */
+/* The thread's state, for its files: records_thread.c (sockets and the clock), records_keep.c (what
+ * happens), records_queries.c, records_purge.c and records_resubmit.c (queries), and records.c (the
+ * store), which the others use. */
 struct records {
     struct controller *controller;
     const struct ipcl_store_operations *store;
@@ -94,20 +94,21 @@ struct records {
     void *items; /* PULL */
     void *notes; /* PUSH */
     struct records_note settled;
-    json_t *engines; /* a mapping with the uuids of those that are registered */
+    json_t *engines; /* its keys are the uuids of registered engines */
     bool begun;
-    uint64_t handed_out; /* how many tasks the store knows to have gone to engines */
+    uint64_t handed_out; /* how many tasks the store knows as given to engines */
     const struct records_hooks *hooks;
-    struct records_restart *restart; /* theirs */
+    struct records_restart *restart; /* of the hooks */
     struct purge *purges;
     unsigned long long changes; /* since the last commit */
-    long long commit_ms;        /* when it is due */
-    bool untidy;                /* the store may have something to do when nothing else is */
+    long long commit_ms;        /* when to commit */
+    bool untidy;                /* the store may have work for times when there is nothing else to
+                                   do */
     unsigned long long lost;
     struct log_limit trouble;
 };
 
-/* Puts what is new into a record, and counts it as lost where the store cannot. Takes over
+/* Puts what is new into a record. If the store cannot, the change is counted as lost. Takes over
  * `record`'s fields and buffers. */
 void records_put(struct records *records, const char *msg_id, struct ipcl_record *record);
 /* Calls `found` for the records of the store that match `query`, as store.h's find does. Returns 0
@@ -115,19 +116,19 @@ void records_put(struct records *records, const char *msg_id, struct ipcl_record
 int records_find(struct records *records, const json_t *query, const json_t *keys,
                  bool (*found)(void *context, const struct ipcl_record *record), void *context,
                  struct ipcl_error *error);
-/* Whether a request's record names another engine than this. */
+/* Whether a request's record names another engine than this one. */
 bool records_is_anothers(struct records *records, const char *msg_id, const char *engine);
-/* Sends the answer to a query, whose message this is. */
+/* Sends the answer to a query; `message` is the query's. */
 void records_send_reply(struct records *records, const struct records_item *item,
                         struct records_query *query, struct message *message);
 /* Puts a request's recorded header and buffers into a message that session_build() made, and signs
  * it. Returns 0, or -1 with `error` set. */
 int records_finish_message(struct records *records, const struct ipcl_record *record,
                            const json_t *header, struct message *message, struct ipcl_error *error);
-/* Makes what was put and dropped safe, where the store does that. Returns 0, or -1 with `error` set
- * where changes are lost; they are counted. */
+/* Makes all changes safe, if the store does that. Returns 0, or -1 with `error` set if changes are
+ * lost; they are counted. */
 int records_commit(struct records *records, struct ipcl_error *error);
-/* Some changes of records are lost. */
+/* Counts changes of records that are lost. */
 void records_count_lost(struct records *records, unsigned long long count, const char *why);
 
 /* records_keep.c */
@@ -139,16 +140,16 @@ void records_put_error(struct records *records, const char *msg_id, const char *
                        const char *why);
 /* The message's buffers by reference, for a record. */
 struct ipcl_buffer *records_buffers(struct message *message, size_t *count);
-/* Appends a record's buffer to a message: by reference where it came from a message. Returns 0 or
+/* Appends a record's buffer to a message: by reference if it came from a message. Returns 0 or
  * -1. */
 int records_append_buffer(struct message *message, const struct ipcl_buffer *buffer);
 
 /* records_purge.c */
-/* Drops what the queries match, and then answers the request that `message` holds, which it takes
- * over. Returns 0, or -1 with the message as it is and `error` set. */
+/* Drops the records that the queries match, and then answers the request in `message`, which it
+ * takes over. Returns 0, or -1 with the message unchanged and `error` set. */
 int records_purge_begin(struct records *records, const struct records_item *item, json_t *drops,
                         struct message *message, struct ipcl_error *error);
-/* Does some of it. Returns whether there is more. */
+/* Does some of the work. Returns whether there is more. */
 bool records_purge_step(struct records *records);
 void records_purge_release(struct records *records);
 

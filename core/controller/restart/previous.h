@@ -13,26 +13,27 @@ struct previous_engine;
 
 struct previous {
     struct previous_engine *by_uuid;
-    struct previous_engine *gone; /* of these, the first to go first */
+    struct previous_engine *gone; /* engines that have gone, the first one first */
     size_t gone_count;
-    long long until_ms; /* when whoever has not asked to be registered is waited for no longer; 0:
-                           nobody is waited for */
+    long long until_ms; /* when to stop waiting for engines that have not asked to be registered; 0:
+                           none is awaited */
 };
 
-/* Notes id, uuid, route and info of `engine`; takes nothing over. */
+/* Notes id, uuid, route and info of `engine`; takes no ownership. */
 void previous_add(struct previous *previous, const struct hub_engine *engine);
-/* One that is awaited, or NULL. */
+/* An awaited engine, or NULL. */
 const struct hub_engine *previous_awaited(const struct previous *previous, const char *uuid);
-/* It is known how one that is awaited has ended, as a sentence. Returns whether it was awaited. */
+/* The end of an engine is known, as a sentence. Returns whether it was awaited. */
 bool previous_end(struct previous *previous, const char *uuid, const char *sentence);
-/* One is back. */
+/* An engine is back. */
 void previous_forget(struct previous *previous, const char *uuid);
-/* The first that is awaited and is none of these, or, where `after` is not NULL, the next one.
+/* The first awaited engine that is not in `engines`; if `after` is not NULL, the next one after it.
  * NULL: there is none. */
 const struct hub_engine *previous_missing(const struct previous *previous,
                                           const struct engines *engines,
                                           const struct hub_engine *after);
-/* A new object: by uuid how each has ended, of the last thousand, null where it is awaited. */
+/* A new object: for each uuid how the engine ended (the last thousand), or null if it is
+ * awaited. */
 json_t *previous_to_json(const struct previous *previous);
 void previous_release(struct previous *previous);
 

@@ -1,43 +1,46 @@
 /* The previous controller's tasks in the task thread, for the files that restore them:
- * task_restore.c (what the records tell of them) and task_recall.c (what engines say of them). */
+ * task_restore.c (what the records say about them) and task_recall.c (what engines say about
+ * them). */
 #ifndef CONTROLLER_RESTART_TASK_RESTART_H
 #define CONTROLLER_RESTART_TASK_RESTART_H
 
 #include "controller/schedulers/task.h"
 
-/* A task that has to wait until more of the past is known. */
+/* A set-aside task: it waits until more of what was before the restart is known. */
 struct aside;
 
 struct task_restart {
-    void *socket;      /* PULL, from the records thread; NULL where nothing is restored */
-    bool told;         /* it has told all */
-    long long back_ms; /* when the engines have had time to come back */
+    void *socket;      /* PULL, from the records thread; NULL: nothing is restored */
+    bool told;         /* the records thread has told everything */
+    long long back_ms; /* when the engines have had enough time to come back */
     struct aside *aside;
-    struct aside *next; /* the one to try next, in a pass through all */
+    struct aside *next; /* the one to try next, in a pass over all */
     bool passing;
     bool progress; /* in this pass */
-    bool strict;   /* what is unknown now stays so */
+    bool strict;   /* what is unknown now will stay unknown */
     long long next_pass_ms;
-    long long lost_ms; /* when to try again what has lost its engine; CLOCK_NEVER: there is none */
-    long long recall_ms; /* when to ask engines what they have; CLOCK_NEVER: there is no need */
+    long long lost_ms;   /* when to try tasks again that have lost their engine; CLOCK_NEVER: there
+                          are none */
+    long long recall_ms; /* when to ask engines what they have; CLOCK_NEVER: never */
 };
 
 /* A task that the previous controller gave out. */
 struct away {
     struct task task;
-    char engine[ENGINE_UUID_BYTES]; /* "": it is not known which has it, if any */
+    char engine[ENGINE_UUID_BYTES]; /* "": it is not known which engine has it, or whether one
+                                       has */
     struct handout handout;
-    bool whole;   /* it is here, so that it can run again */
-    bool lost;    /* its engine has gone: it waits for another that it names */
-    bool unbegun; /* likewise, but its engine has never had it */
-    bool asked;   /* its engine is asked for it */
+    bool whole;   /* the message is here, so it can run again */
+    bool lost;    /* its engine has gone: it waits for another engine that it names */
+    bool unbegun; /* the same, but its engine has never had it */
+    bool asked;   /* its engine was asked whether it has it */
 };
 
-/* Whether the engine of this uuid has it, as far as is known. */
+/* Whether the engine of this uuid has it, as far as we know. */
 bool away_is_at(struct away *away, const char *uuid);
-/* A task's engine has gone, or has nothing of it any more, as `why` says: it runs again where it
- * may be tried again, and is answered with that as an error otherwise. Where its engine never had
- * it (`unbegun`) it runs as if it had not been given out. */
+/* A task's engine has gone, or no longer has the task; `why` says so. The task runs again if it may
+ * be tried again; otherwise it is answered with `why` as an error. If its engine never had it
+ * (`unbegun`) it runs as if it had not been given out. */
 void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why);
 
 /* task_recall.c: */

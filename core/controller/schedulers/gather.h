@@ -1,6 +1,6 @@
-/* The book of coalesced broadcasts: what each engine has answered so far, until all have and one
- * reply can be made of it. It knows no sockets, and holds nothing of a broadcast but what its reply
- * needs: the client's identity, the request's header, and the buffers that have come. */
+/* Collects the answers of coalesced broadcasts until all engines have answered and one reply can be
+ * made. It knows nothing about sockets, and stores only what the reply needs: the client's
+ * identity, the request's header, and the buffers that have arrived. */
 #ifndef CONTROLLER_SCHEDULERS_GATHER_H
 #define CONTROLLER_SCHEDULERS_GATHER_H
 
@@ -22,9 +22,9 @@ struct gather_part {
     char uuid[ENGINE_UUID_BYTES];
     json_int_t engine_id;
     enum part_state state;
-    zmq_msg_t *buffers; /* of PART_OK: those of the reply */
+    zmq_msg_t *buffers; /* of the reply, for PART_OK */
     size_t buffer_count;
-    json_t *error; /* of PART_FAILED: the content of its reply */
+    json_t *error; /* for PART_FAILED: the content of its reply */
     struct gather_part *prev, *next;
     UT_hash_handle hh; /* while it is open */
 };
@@ -35,7 +35,7 @@ struct gathering {
     struct reply_request request; /* where the reply goes, and what it answers */
     char started[CLOCK_DATE_BYTES];
     struct gather_part *parts; /* in the client's order */
-    size_t open;               /* parts, and one more while parts are added */
+    size_t open;               /* how many parts are open, and one more while parts are added */
     zmq_msg_t content;         /* of the first PART_OK */
     UT_hash_handle hh;
 };
@@ -45,19 +45,19 @@ struct gather {
     struct gather_part *open_parts;
 };
 
-/* Enters a broadcast; `request` is copied. NULL where one of this msg_id is out already, or memory
- * is short. */
+/* Adds a broadcast; `request` is copied. NULL if one of this msg_id is open already, or memory is
+ * short. */
 struct gathering *gather_open(struct gather *gather, const char *msg_id, size_t size,
                               const struct reply_request *request);
-/* Adds a part. NULL where memory is short. */
+/* Adds a part. NULL if memory is short. */
 struct gather_part *gather_add(struct gather *gather, struct gathering *gathering,
                                const char *msg_id, const char *uuid, json_int_t engine_id);
 /* All parts have been added. */
 void gather_added(struct gathering *gathering);
 /* The part whose request has this msg_id, while it is open; NULL for none. */
 struct gather_part *gather_find(const struct gather *gather, const char *msg_id, size_t size);
-/* Ends a part with an engine's reply of this state: takes over its buffers. `error`, for
- * PART_FAILED, is the reply's content and taken over, too; NULL otherwise. */
+/* Ends a part with an engine's reply of this state, and takes over its buffers. For PART_FAILED
+ * `error` is the reply's content, which is taken over too; otherwise NULL. */
 void gather_answer(struct gather *gather, struct gather_part *part, enum part_state state,
                    json_t *error, struct message *reply);
 /* Ends a part with an error, whose content is taken over. */
@@ -66,10 +66,10 @@ void gather_fail(struct gather *gather, struct gather_part *part, json_t *error)
 void gather_close(struct gather *gather, struct gathering *gathering);
 void gather_release(struct gather *gather);
 
-/* What has become of a broadcast all of whose parts have ended. */
+/* The result of a broadcast whose parts have all ended. */
 enum part_state gathering_state(const struct gathering *gathering);
-/* The content of the one reply, a new reference: of the errors the first, and the tracebacks of
- * some. For PART_FAILED. */
+/* The content of the one reply, a new reference: the first error, and the tracebacks of some. For
+ * PART_FAILED. */
 json_t *gathering_error(const struct gathering *gathering);
 /* [[uuid, id], ...] of all parts: a new reference. */
 json_t *gathering_targets(const struct gathering *gathering);

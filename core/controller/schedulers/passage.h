@@ -1,5 +1,5 @@
-/* The way through a thread that relays between clients and the engines that they name: its sockets
- * and what it keeps for both sides. Of the direct, the control and the broadcast thread. */
+/* What the direct, the control and the broadcast thread have in common: each relays between clients
+ * and the engines that they name, and has sockets and state for both sides. */
 #ifndef SCHEDULERS_PASSAGE_H
 #define SCHEDULERS_PASSAGE_H
 
@@ -20,13 +20,13 @@ struct passage {
     struct targets targets;
     struct replies replies;
     struct asked asked;
-    int losses; /* of answers that are too large to be read (gate.h) */
+    int losses; /* reports answers that are too large to be read (gate.h) */
     struct report report;
     struct refusal bad_request;
     struct refusal bad_reply;
 };
 
-/* What differs from thread to thread. */
+/* What differs between the threads. */
 struct passage_kind {
     const char *name;
     enum channel notices;
@@ -40,9 +40,9 @@ struct passage_kind {
     loop_tick *on_tick;
 };
 
-/* Opens one, which is zeros but for what `targets` calls; `self` is the thread's, for all that is
- * called. Returns 0, or -1 with `error` set: passage_close() follows in either case. Main's
- * thread. */
+/* Opens a passage, which is zero except for the functions of `targets`; `self` is the thread's, for
+ * all functions that are called. Returns 0, or -1 with `error` set: call passage_close() in both
+ * cases. Main thread. */
 int passage_open(struct passage *passage, const struct passage_kind *kind, void *self,
                  struct controller *controller, int *client_port, int *engine_port,
                  struct ipcl_error *error);

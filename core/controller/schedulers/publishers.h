@@ -1,6 +1,7 @@
-/* The engines whose output the iopub thread takes. All engines have one key, so what one of ours
- * publishes is sealed under the name that it and the hub alone know (routes.h), and has a topic of
- * its own id: so nobody else publishes in its name. ipyparallel's sign with the key alone. */
+/* The engines whose output the iopub thread accepts. All engines have one key. So what an engine of
+ * ours publishes is sealed under a name that only it and the hub know (routes.h), and has a topic
+ * with its own id: nobody else can publish in its name. ipyparallel's engines sign with the key
+ * alone. */
 #ifndef CONTROLLER_SCHEDULERS_PUBLISHERS_H
 #define CONTROLLER_SCHEDULERS_PUBLISHERS_H
 
@@ -11,7 +12,7 @@
 
 #include "controller/exchange/notice.h"
 
-/* Of those that have gone so many are remembered: their last words may be on their way. */
+/* How many engines that have gone are remembered: their last messages may still arrive. */
 #define PUBLISHERS_GONE_MAX 4096
 
 struct publisher {
@@ -20,24 +21,24 @@ struct publisher {
     int id;
     bool sealed; /* it seals what it publishes */
     bool gone;
-    struct publisher *prev, *next; /* of those that have gone */
+    struct publisher *prev, *next; /* in the list of those that have gone */
     UT_hash_handle hh_uuid;
-    UT_hash_handle hh_id; /* while it has not */
+    UT_hash_handle hh_id; /* until it has gone */
 };
 
-/* All zeros: of no engine. */
+/* All zero: without engines. */
 struct publishers {
     struct publisher *by_uuid, *by_id;
     struct publisher *gone; /* the oldest first */
     size_t gone_count;
 };
 
-/* Takes note of an engine that may come back, has asked to be registered, or has gone. */
+/* Notes an engine that may come back, has asked to be registered, or has gone. */
 void publishers_note(struct publishers *publishers, const struct notice *notice);
 struct publisher *publishers_find(const struct publishers *publishers, const void *uuid,
                                   size_t size);
-/* Whether this engine (NULL: one that is not known) may publish under a topic. An engine that seals
- * has the topic of its own id; any other may use all that belong to no such engine. */
+/* Whether this engine (NULL: an unknown one) may publish under a topic. An engine that seals has
+ * only the topic of its own id; any other may use all topics that belong to no such engine. */
 bool publishers_may_use(const struct publishers *publishers, const struct publisher *publisher,
                         zmq_msg_t *topic);
 void publishers_release(struct publishers *publishers);

@@ -33,24 +33,24 @@ struct scheduler {
     void *clients;
     void *engines;
     void *notices;
-    int losses; /* of answers that are too large to be read (gate.h) */
+    int losses; /* reports answers that are too large to be read (gate.h) */
     struct balancer *balancer;
-    struct routes routes; /* of its engines */
+    struct routes routes; /* of the engines */
     struct held_pool *pool;
     struct handouts *handouts;
     struct task_metadata_reader reader;
     const struct balancer_scheme *scheme;
     int deaths_max;          /* 0: any number */
     struct leaving *leaving; /* task_engines.c */
-    bool more;               /* there may be more to send than a round's batch */
-    bool draining;           /* engines' answers are read to their end: nothing is sent meanwhile */
+    bool more;               /* a round's batch may have left something to send */
+    bool draining;           /* all answers of engines are being read: nothing is sent until then */
     long long next_try_ms;
-    size_t waiting_told;  /* tasks, to the hub */
-    long long waiting_ms; /* when to tell it again at the earliest */
+    size_t waiting_told;  /* how many tasks the hub was told to be waiting */
+    long long waiting_ms; /* the earliest time to tell it again */
     unsigned long long mark;
     struct trim trim;
-    const struct task_hooks *hooks; /* NULL: this controller follows no other */
-    struct task_restart *restart;   /* theirs */
+    const struct task_hooks *hooks; /* NULL: there is no previous controller */
+    struct task_restart *restart;   /* of the hooks */
     struct guests guests;
     struct replies replies;
     struct message outgoing;
@@ -59,7 +59,7 @@ struct scheduler {
     struct refusal bad_reply;
 };
 
-/* Take in what comes by these sockets. */
+/* Take messages that come by these sockets. */
 loop_receive scheduler_from_client, scheduler_from_engine;
 /* Enters a task whose msg_id is good and not pending. `before`: what is known of its hand-outs,
  * where the hub and the store know the task; NULL: it comes from a client now. The message is used
@@ -67,16 +67,16 @@ loop_receive scheduler_from_client, scheduler_from_engine;
  * hook can say, or -1 where it was answered with an error. */
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, const struct handout *before);
-/* Signs a message for an engine and sends it; where it is a task's, that is noted before. Returns 0
- * or -1, with the message as it was but for its signature. */
+/* Signs a message for an engine and sends it; if it is a task's, the hand-out is noted first.
+ * Returns 0, or -1 with the message unchanged except for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
                       const struct task *task);
-/* Engines that are suspended take tasks again after a while: the longest that any of them needs. */
+/* Suspended engines get tasks again after a while: the longest delay that any of them needs. */
 void scheduler_rest(struct scheduler *scheduler, int delay_ms);
-/* Gives out what can run now. */
+/* Sends the tasks that can run now. */
 void scheduler_dispatch(struct scheduler *scheduler);
-/* The engines that a task names: a malloc'ed array. Returns how many are there, or -1 (memory is
- * short). */
+/* The engines that a task names: a malloc'ed array. Returns how many of them there are, or -1
+ * (memory is short). */
 long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
                             struct worker ***targets);
 /* Frees a task that the balancer does not have. */
@@ -85,73 +85,76 @@ void scheduler_free(struct task *task);
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
 
 /* task_answers.c: */
-/* Answers a task in an engine's place, and ends it. `content` (reply.h) is taken over. */
+/* Answers a task in place of an engine, and ends it. `content` (reply.h) is taken over. */
 void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
 /* Answers a task with an error, and ends it. */
 void scheduler_fail(struct scheduler *scheduler, struct task *task, const char *ename,
                     const char *evalue);
-/* Ends a task whose client has gone, as aborted. */
+/* Ends a task whose client has gone: it counts as aborted. */
 void scheduler_drop(struct scheduler *scheduler, struct task *task);
-/* Answers a task that is not entered. `content` (reply.h) is taken over. */
+/* Answers a task that is not accepted. `content` (reply.h) is taken over. */
 void scheduler_decline(struct scheduler *scheduler, struct message *message,
                        const struct ipcl_member *msg_id, json_t *content);
 /* The same with an error. */
 void scheduler_refuse(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const char *ename, const char *evalue);
 
-/* Answers a message that is no new task with an error. */
+/* Answers a message that is not a new task with an error. */
 void scheduler_reject(struct scheduler *scheduler, struct message *message, const char *ename,
                       const char *evalue);
 
 /* task_retry.c: */
-/* The time that a task may wait begins when it is put in the queue, each time. */
+/* Starts the time that a task may wait, each time it is put into the queue. */
 void scheduler_start_clock(struct task *task);
-/* Puts a task back in the queue that its engine has not begun. */
+/* Puts a task that its engine has not begun back into the queue. */
 void scheduler_give_back(struct scheduler *scheduler, struct task *task);
-/* Puts a task in the queue again that may have run, where it may be tried again. That uses up one
- * of its retries; not where its engine ended `blameless` of it, unless that happens again and
- * again. Returns whether it does. */
+/* Puts a task that may have run into the queue again, if it may be tried again. That uses up one of
+ * its retries. It does not if its engine ended `blameless`, unless that happens again and again.
+ * Returns whether it is tried again. */
 bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool blameless);
-/* Puts a task in the queue again whose end says that it is to be tried again; one that was cut
- * stays with its engine until that has gone. Returns whether it does. */
+/* Puts a task into the queue again if its end says that it is to be tried again; a task that was
+ * cut stays with its engine until the engine has gone. Returns whether it is tried again. */
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
 
 /* task_engines.c: */
-/* Takes in what engines have answered, before one that has gone is forgotten. They get nothing new
- * meanwhile, as with what busy ones answer then this would not end. */
+/* Reads everything that engines have answered, before one that has gone is forgotten. Engines get
+ * nothing new until then: with the answers of busy engines this would not end. */
 void scheduler_hear_engines(struct scheduler *scheduler);
-/* Learns which engines have come and gone. */
+/* Reads which engines have come and gone. */
 void scheduler_read_notices(void *self);
-/* The engine that had a task has gone: it runs again where it may be tried again, and is answered
- * with this error otherwise. `blameless`: the engine did not end of what it ran, and in general no
- * retry is used up. */
+/* The engine that had a task has gone: the task runs again if it may be tried again, and is
+ * otherwise answered with this error. `blameless`: the engine ended for a reason other than what it
+ * ran, and in general no retry is used up. */
 void scheduler_lose(struct scheduler *scheduler, struct task *task, bool blameless,
                     const char *evalue);
-/* Answers a stranded task, which can run nowhere, or whose client has gone; or lets it run
- * elsewhere, where its engine went and it may be tried again. */
+/* Answers a stranded task that can run nowhere, or whose client has gone. If its engine has gone
+ * and it may be tried again, lets it run elsewhere. */
 void scheduler_settle(struct scheduler *scheduler, struct task *task);
-/* Forgets engines that have left, once they have answered all. Returns when to be called again, or
- * CLOCK_NEVER. */
+/* Forgets engines that have left, when they have answered everything. Returns the time of the next
+ * call, or CLOCK_NEVER. */
 long long leaving_tick(struct scheduler *scheduler, long long now_ms);
 void leaving_release(struct scheduler *scheduler);
 /* Answers tasks whose answers are lost. */
 void scheduler_hear_losses(void *self);
 
 /* task_clients.c: */
-/* Notes a task that is to be dropped once its client has gone. Where memory is short it is kept. */
+/* Notes a task that is to be dropped when its client has gone. If memory is short, the task is not
+ * dropped. */
 void guests_add(struct scheduler *scheduler, struct task *task);
-/* Forgets a task, whether it is noted or not. */
+/* Forgets a task, noted or not. */
 void guests_remove(struct task *task);
-/* A client goes: drops what it has waiting of those tasks. */
+/* A client leaves: drops its noted tasks that wait. */
 void guests_leave(struct scheduler *scheduler, zmq_msg_t *client);
-/* Looks which of these clients are there. Returns when to be called again, or CLOCK_NEVER. */
+/* Checks which of these clients are connected. Returns the time of the next call, or
+ * CLOCK_NEVER. */
 long long guests_tick(struct scheduler *scheduler, long long now_ms);
 void guests_release(struct scheduler *scheduler);
 
 /* task_abort.c: */
-/* Serves an abort_request: of its client's tasks that it names, those that wait are answered with
- * "aborted". The reply has their msg_ids, and those that engines have, by the engines' uuids: these
- * are to be asked themselves. Or it says that its client is leaving. */
+/* Serves an abort_request: those of its client's tasks that it names and that wait are answered
+ * with "aborted". The reply has their msg_ids, and the msg_ids of tasks that engines have, by the
+ * engines' uuids: the client must ask these engines itself. An abort_request can also say that its
+ * client is leaving. */
 void abort_serve(struct scheduler *scheduler, struct message *message);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "controller/balancer/balancer.h"
 
-/* Values as the serializer packs them, to compare with. One a thread. */
+/* Values as the serializer packs them, for comparison. One for each thread. */
 struct task_metadata_reader {
     const struct ipcl_serial_operations *serial;
     struct packed_value {
@@ -28,20 +28,21 @@ void task_metadata_release(struct task_metadata_reader *reader);
 
 struct task_metadata {
     json_t *targets;                 /* a list of uuids that is not empty; NULL for any engine */
-    struct dependency after, follow; /* of no tasks for none */
+    struct dependency after, follow; /* with no tasks if there are none */
     int retries;
-    bool dropped;    /* once its client has gone */
-    int again;       /* how often its client has sent it again, as it was lost with a controller */
+    bool dropped;    /* when its client has gone */
+    int again;       /* how often its client has sent it again because it was lost with a
+                        controller */
     double timeout;  /* seconds; 0 for none */
     json_t *kept[2]; /* the dependencies' texts */
 };
 
-/* Reads a task's, which task_metadata_clear() releases in any case. Returns 0, or -1 with the name
- * of an exception and a sentence of what is wrong. */
+/* Reads a task's metadata; task_metadata_clear() releases it in any case. Returns 0, or -1 with the
+ * name of an exception and a sentence that says what is wrong. */
 int task_metadata_read(const struct task_metadata_reader *reader, zmq_msg_t *part,
                        struct task_metadata *metadata, const char **ename, const char **evalue);
 void task_metadata_clear(struct task_metadata *metadata);
-/* Whether it asks for anything at all. */
+/* Whether it asks for nothing special. */
 bool task_metadata_is_plain(const struct task_metadata *metadata);
 /* How a task has ended at an engine. */
 enum task_end {
@@ -49,15 +50,15 @@ enum task_end {
     END_FAILURE,
     END_ABORTED,
     END_UNMET,   /* the engine does not meet its dependencies */
-    END_UNBEGUN, /* the engine ends or drains, and takes no task any more */
-    END_CUT      /* the engine ends, and has interrupted it */
+    END_UNBEGUN, /* the engine ends or drains, and takes no more tasks */
+    END_CUT      /* the engine ends, and has interrupted the task */
 };
 struct task_reply {
-    uint64_t repeats; /* of an answer that its engine sends once more (task_recall.c), the counter
-                         of the task that it answers; 0 of others */
-    bool last;        /* the engine drains, and takes no task any more */
+    uint64_t repeats; /* for an answer that its engine sends again (task_recall.c): the counter of
+                         the task that it answers; otherwise 0 */
+    bool last;        /* the engine drains, and takes no more tasks */
 };
-/* Reads a reply's: a success where the metadata cannot be read, as the client then has to look at
+/* Reads a reply's metadata. If they cannot be read, the end is END_SUCCESS: the client must look at
  * the content anyway. */
 enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, zmq_msg_t *part,
                                      struct task_reply *reply);
