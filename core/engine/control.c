@@ -173,8 +173,8 @@ static void stats_request(struct io *io, struct job *job)
     json_t *content = json_pack("{s:s}", "status", "ok");
     unsigned long long waiting = 0;
     const struct job *each;
-    TAILQ_FOREACH(each, &io->queue, entry)
-    waiting++;
+    for (each = TAILQ_FIRST(&io->queue); each; each = TAILQ_NEXT(each, entry))
+        waiting++;
     counter_set(&engine_stats.requests_waiting, waiting);
     counter_set(&engine_stats.requests_running, io->running && io->running->door);
     metric_answer(&engine_stats_table, content);

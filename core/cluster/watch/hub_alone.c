@@ -313,15 +313,19 @@ static json_t *ask_controller_stats(struct hub_watch *watch, int timeout_ms)
 }
 
 /* What an engine has answered, NULL for nothing, as a new object. An engine that is not ours, or
- * older, says that it does not know the request. */
-static json_t *stats_of(json_t *answer, const json_t *info)
+ * older, says that it does not know the request. What the metrics mean is moved to `whole`. */
+static json_t *stats_of(json_t *answer, const json_t *info, json_t *whole)
 {
+    json_t *metrics = json_object_get(answer, "metrics");
     const char *why = json_string_value(json_object_get(answer, "evalue"));
     json_t *engine = json_object_get(answer, "values")
                          ? json_incref(answer)
                          : json_pack("{s:s}", "error", why ? why : "it does not answer");
     json_t *host = json_object_get(info, "host");
     json_object_del(engine, "status");
+    if (metrics)
+        json_object_set(whole, "metrics", metrics);
+    json_object_del(engine, "metrics");
     if (host)
         json_object_set(engine, "host", host);
     return engine;
@@ -340,19 +344,21 @@ static json_t *ask_engine_stats(struct hub_watch *watch, int timeout_ms)
     for (size_t i = 0; i < count; i++)
         json_array_append(uuids, json_object_get(engines, ids[i]));
     json_t *none = json_object(), *stats = json_object();
+    json_t *whole = json_pack("{s:f}", "time", clock_wall());
     json_t *answers = ask_engines(watch, uuids, "stats_request", none, timeout_ms);
     for (size_t i = 0; i < count; i++) {
         const char *uuid = json_string_value(json_array_get(uuids, i));
         json_object_set_new(
             stats, ids[i],
-            stats_of(json_object_get(answers, uuid), json_object_get(infos, ids[i])));
+            stats_of(json_object_get(answers, uuid), json_object_get(infos, ids[i]), whole));
     }
     json_decref(answers);
     json_decref(none);
     free(ids);
     json_decref(uuids);
     json_decref(listed);
-    return json_pack("{s:f s:o}", "time", clock_wall(), "engines", stats);
+    json_object_set_new(whole, "engines", stats);
+    return whole;
 }
 
 static json_t *ask_stats(struct hub_watch *watch, enum hub_stats_of of, int timeout_ms)

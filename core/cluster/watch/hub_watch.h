@@ -122,11 +122,11 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
 /* What hub_stats() asks: the controller, or each engine. */
 enum hub_stats_of { HUB_STATS_CONTROLLER, HUB_STATS_ENGINES };
 /* Asks what the controller has counted, or the engines, and hands `each` the whole answer, which it
- * may change. Of engines this is {"time", "engines": an object by their ids of their answers, with
- * what the hub knows as "host"}; one that does not answer has an "error" in it. As long as `each`
- * returns true it asks again after so many milliseconds, also where another controller has taken
- * the place of the first by then. Returns 0, or -1 with `error` set where no hub answers within
- * some times `timeout_ms`. */
+ * may change. Of engines this is {"time", "metrics", "engines": an object by their ids of their
+ * values, with their "host" and "time"}; one that does not answer has an "error" in it. As long as
+ * `each` returns true it asks again after so many milliseconds, also where another controller has
+ * taken the place of the first by then. Returns 0, or -1 with `error` set where no hub answers
+ * within some times `timeout_ms`. */
 int hub_stats(struct registry *registry, const char *path, enum hub_stats_of of, int interval_ms,
               bool (*each)(void *self, json_t *answer), void *self, int timeout_ms,
               struct ipcl_error *error);
