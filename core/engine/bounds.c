@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "engine/io.h"
+#include "wire/metric.h"
 
 /* How often the engine's memory is looked at. */
 #define LOOK_MS 250
@@ -16,7 +17,10 @@
 #define AGAIN_PART 0.7
 /* How long what was interrupted may take to end, before the engine does. */
 #define TIME_GRACE_MS 5000
-#define SECONDS_MAX   1e9
+/* So often is it interrupted in this time: code that Python calls on the way, such as a callback of
+ * IPython's, may swallow one. */
+#define INTERRUPTS  2
+#define SECONDS_MAX 1e9
 /* How long before the end of its job an engine ends that has not finished: what runs has two
  * seconds to be interrupted, and its answer leaves. */
 #define ANSWERS_MS 5000
@@ -63,18 +67,6 @@ int bounds_read_memory(const struct settings *settings, long long *bytes, struct
                           text);
 }
 
-/* The process's memory that is in the host's (proc(5), statm), without what it started. */
-static long long resident_bytes(void)
-{
-    long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file && fscanf(file, "%*s %lld", &pages) != 1)
-        pages = 0;
-    if (file)
-        fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
 void bounds_read_end(struct engine *engine, const struct settings *settings)
 {
     double notice = settings_real(settings, "IPEngine", "end_notice");
@@ -99,7 +91,7 @@ void bounds_begin(struct io *io, struct job *job)
     struct ipcl_member limit = {.name = "time_limit"};
     struct bounds *bounds = &io->bounds;
     bounds->seconds = 0;
-    bounds->interrupted = false;
+    bounds->interrupted = 0;
     if (job->kind == JOB_CLEAR || job->kind == JOB_QUIT ||
         session_find(job->door->session, message_part(&job->message, MESSAGE_METADATA), &limit,
                      1) ||
@@ -120,7 +112,7 @@ bool bounds_end(struct io *io, const struct job *job)
     const char *ename = json_string_value(json_object_get(job->reply.content, "ename"));
     bool cut = io->bounds.interrupted && ename && !strcmp(ename, "KeyboardInterrupt");
     io->bounds.seconds = 0;
-    io->bounds.interrupted = false;
+    io->bounds.interrupted = 0;
     return cut;
 }
 
@@ -137,11 +129,12 @@ static void look_at_time(struct io *io, long long now_ms)
     char text[256];
     if (now_ms < bounds->due_ms)
         return;
-    if (!bounds->interrupted) {
+    if (!bounds->interrupted)
         log_warn("%s %s is interrupted: it has run longer than its time limit of %g s",
                  io->running->msg_type, io->running->msg_id, bounds->seconds);
-        bounds->interrupted = true;
-        bounds->due_ms = now_ms + TIME_GRACE_MS;
+    if (bounds->interrupted < INTERRUPTS) {
+        bounds->interrupted++;
+        bounds->due_ms = now_ms + TIME_GRACE_MS / INTERRUPTS;
         io_interrupt(io);
         return;
     }
@@ -159,7 +152,7 @@ static void look_at_memory(struct io *io, long long now_ms)
     if (now_ms < bounds->look_ms)
         return;
     bounds->look_ms = now_ms + LOOK_MS;
-    double mib = 1024 * 1024, bytes = (double)resident_bytes();
+    double mib = 1024 * 1024, bytes = metric_resident_bytes();
     double limit = (double)io->engine->memory_limit_bytes;
     if (bytes > limit) {
         snprintf(text, sizeof(text),

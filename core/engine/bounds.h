@@ -13,11 +13,11 @@ struct job;
 struct settings;
 
 struct bounds {
-    long long look_ms; /* when to look at the memory next */
-    bool warned;       /* a warning has said that it is near the limit */
-    double seconds;    /* how long the running request may take; 0: no limit */
-    long long due_ms;  /* when to interrupt it; after that, when to end the engine */
-    bool interrupted;
+    long long look_ms;    /* when to look at the memory next */
+    bool warned;          /* a warning has said that it is near the limit */
+    double seconds;       /* how long the running request may take; 0: no limit */
+    long long due_ms;     /* when to interrupt it; after that, when to end the engine */
+    unsigned interrupted; /* how often */
 };
 
 /* Reads how much memory the process may have; 0: no limit. Returns 0, or -1 with `error` set if the
@@ -25,7 +25,8 @@ struct bounds {
 int bounds_read_memory(const struct settings *settings, long long *bytes, struct ipcl_error *error);
 /* Reads when the batch job that the process is in ends, if that is known. Main thread. */
 void bounds_read_end(struct engine *engine, const struct settings *settings);
-/* The earlier of `until_ms` and the end of the batch job. */
+/* The earlier of `until_ms` and the last moment at which answers still leave before the batch job
+ * ends. */
 long long bounds_until(const struct engine *engine, long long until_ms);
 /* A request begins to run: notes how long it may take. */
 void bounds_begin(struct io *io, struct job *job);

@@ -167,16 +167,26 @@ static void usage_request(struct io *io, struct job *job)
     answer(io, job, usage_content(&io->usage));
 }
 
+/* A clear_request, and what the engine does for itself, is no work. */
+static bool is_work(const struct job *job)
+{
+    return job && job->door && job->kind != JOB_CLEAR;
+}
+
 /* What the engine has counted, as the hub's query of that name for the controller. */
 static void stats_request(struct io *io, struct job *job)
 {
+    struct engine_stats *stats = &engine_stats;
     json_t *content = json_pack("{s:s}", "status", "ok");
-    unsigned long long waiting = 0;
-    const struct job *each;
+    unsigned long long waiting = 0, work_us = counter_get(&stats->request_work_seconds.sum_us);
+    const struct job *each, *running = is_work(io->running) ? io->running : NULL;
     for (each = TAILQ_FIRST(&io->queue); each; each = TAILQ_NEXT(each, entry))
-        waiting++;
-    counter_set(&engine_stats.requests_waiting, waiting);
-    counter_set(&engine_stats.requests_running, io->running && io->running->door);
+        waiting += is_work(each);
+    if (running)
+        work_us += (unsigned long long)(clock_precise_us() - running->begun_us);
+    counter_set(&stats->requests_waiting, waiting);
+    counter_set(&stats->requests_running, running != NULL);
+    counter_set(&stats->work_us, work_us);
     metric_answer(&engine_stats_table, content);
     answer(io, job, content);
 }

@@ -208,8 +208,6 @@ static int open_loop(struct io *io, struct ipcl_error *error)
     io->loop = loop_create("engine", error);
     if (!io->loop)
         return -1;
-    control_count_types();
-    counter_set(&engine_stats.started_us, (unsigned long long)(clock_wall() * 1e6));
     loop_count_rounds(io->loop, &engine_stats.rounds);
     loop_set_tick(io->loop, tick, io);
     if (loop_add_fd(io->loop, engine->link.returned_fd, take_job, io) ||
@@ -219,6 +217,21 @@ static int open_loop(struct io *io, struct ipcl_error *error)
         loop_add_fd(io->loop, engine->capture.streams[1].pipe, read_output, io))
         return ipcl_error_set(error, "the engine's own descriptors cannot be polled");
     return io_watch_tunnel(io, error);
+}
+
+/* Has what the seals accept counted for the socket that it comes from. */
+static void count_accepted(struct seal seals[SEAL_CHANNELS])
+{
+    static const struct {
+        enum seal_channel channel;
+        enum engine_socket socket;
+    } sources[] = {{SEAL_HUB, ENGINE_REGISTRAR},
+                   {SEAL_CONTROL, ENGINE_CONTROL},
+                   {SEAL_DIRECT, ENGINE_SHELL},
+                   {SEAL_TASK, ENGINE_SHELL},
+                   {SEAL_BROADCAST, ENGINE_SHELL}};
+    for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
+        seals[sources[i].channel].traffic = &engine_stats.sockets[sources[i].socket].traffic;
 }
 
 int io_prepare(struct io *io, struct ipcl_error *error)
@@ -232,6 +245,7 @@ int io_prepare(struct io *io, struct ipcl_error *error)
     if (door_open(&io->cluster, io, engine->serial, session, connection, error))
         return -1;
     io->cluster.frame_bytes_max = connection->frame_bytes_max;
+    count_accepted(io->cluster.seals);
     if (!connection->curve_serverkey[0])
         return 0;
     if (curve_generate(&io->curve, error))

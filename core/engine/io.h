@@ -206,7 +206,7 @@ bool abort_awaits(struct io *io, struct job *job);
 void abort_release(struct io *io);
 
 /* control.c */
-/* Has its requests counted by their types. Before there are messages. */
+/* Has its requests counted by their types. Main thread, before the I/O thread starts. */
 void control_count_types(void);
 /* `self` is the struct door. */
 void control_receive(void *self, struct message *message);

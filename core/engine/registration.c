@@ -353,12 +353,6 @@ static void count_messages(struct io *io)
     engine_stats_watch(ENGINE_SHELL, io->loop, door->shell);
     engine_stats_watch(ENGINE_CONTROL, io->loop, door->control);
     engine_stats_watch(ENGINE_IOPUB, io->loop, door->iopub);
-    for (int channel = SEAL_HUB; channel < SEAL_CHANNELS; channel++) {
-        enum engine_socket socket = channel == SEAL_HUB       ? ENGINE_REGISTRAR
-                                    : channel == SEAL_CONTROL ? ENGINE_CONTROL
-                                                              : ENGINE_SHELL;
-        door->seals[channel].traffic = &engine_stats.sockets[socket].traffic;
-    }
 }
 
 /* Connects everything but the heart: the hub announces an engine when its heart beats, and by then
@@ -492,6 +486,7 @@ void registration_receive(void *self, struct message *message)
     enum session_verdict verdict =
         seal_verify(&io->cluster.seals[SEAL_HUB], message, route, strlen(route));
     if (verdict != SESSION_ACCEPTED) {
+        counter_add(&engine_stats.messages_refused, 1);
         log_limited(&io->bad_limit, IPCL_LOG_WARN, "%s from the controller's registration dropped",
                     session_verdict_text(verdict));
         return;

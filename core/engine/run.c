@@ -20,6 +20,7 @@
 #include "engine/mpi.h"
 #include "engine/options.h"
 #include "engine/signals.h"
+#include "engine/stats.h"
 #include "engine/watched.h"
 #include "plugin/carry.h"
 #include "plugin/registry.h"
@@ -100,6 +101,7 @@ static int set_up(struct program *program, int argc, char **argv, struct ipcl_er
     int status = read_arguments(program->settings, argc, argv, error);
     if (status)
         return status;
+    counter_set(&engine_stats.started_us, (unsigned long long)(clock_wall() * 1e6));
     bool create = settings_bool(program->settings, "IPEngine", "auto_create");
     struct engine *engine = &program->engine;
     bool inside = engine->watcher == ENGINE_INSIDE;
@@ -182,6 +184,7 @@ static int serve(struct program *program, struct ipcl_error *error)
         return failed(ENGINE_EXIT_FAILED, error);
     capture_start(&engine->capture);
     children_start(&engine->connection);
+    control_count_types();
     if (pthread_create(&thread, NULL, engine_io_main, engine)) {
         ipcl_error_set(error, "cannot start a thread");
         return failed(ENGINE_EXIT_FAILED, error);

@@ -77,7 +77,7 @@ static void enqueue(struct io *io, struct job *job)
         return;
     }
     if (read_request(job, &error)) {
-        count_end(REQUEST_FAILED);
+        count_end(REQUEST_NOT_RUN);
         reply_error(io, job, "BadRequest", error.text);
         job_destroy(job);
     } else if (abort_awaits(io, job)) {

@@ -32,10 +32,9 @@ static const struct metric_group of_sockets = {engine_stats.sockets,
 #define OF_THREAD(m, scale) OF_ALL(m, scale)
 
 static const struct metric_row rows[] = {
-    {NAMED(
-         COUNTER, "requests_finished",
-         "Tasks and requests that have ended: ok, failed, or not run, as they were aborted or the "
-         "engine ended."),
+    {NAMED(COUNTER, "requests_finished",
+           "Tasks and requests that have ended: ok, failed, or not run, as they were aborted, they "
+           "were malformed, or the engine ended."),
      OF_ALL(requests_finished, 1), METRIC_OWN("end", ends)},
     {NAMED(GAUGE, "requests_waiting", "Tasks and requests that wait in the engine."),
      OF_ALL(requests_waiting, 1), METRIC_ONE},
@@ -43,8 +42,12 @@ static const struct metric_row rows[] = {
      OF_ALL(requests_running, 1), METRIC_ONE},
     {NAMED(HISTOGRAM, "request_work_seconds", "How long tasks and requests ran."),
      OF_ALL(request_work_seconds, 1), METRIC_ONE},
-    {NAMED(COUNTER, "messages_refused",
-           "Messages whose signature is wrong or missing; the log says more."),
+    {NAMED(
+         COUNTER, "work_seconds",
+         "How long tasks and requests ran in all, with what runs now. Its rate says which part of "
+         "the time user code is at work."),
+     OF_ALL(work_us, 1e-6), METRIC_ONE},
+    {NAMED(COUNTER, "messages_refused", "Messages that were not accepted; the log says why."),
      OF_ALL(messages_refused, 1), METRIC_ONE},
 #include "wire/metric_rows.h"
 };

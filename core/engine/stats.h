@@ -29,7 +29,9 @@ struct engine_stats {
     struct rounds rounds;
     struct counter messages_refused;
     struct counter requests_finished[REQUEST_ENDS];
-    struct counter requests_waiting, requests_running; /* as they are when asked for */
+    /* As they are when asked for: */
+    struct counter requests_waiting, requests_running;
+    struct counter work_us; /* with what runs now */
     struct histogram request_work_seconds;
 };
 extern struct engine_stats engine_stats;

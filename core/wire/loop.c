@@ -398,6 +398,7 @@ void loop_run(struct loop *loop)
             break;
         failed = wait_for_sources(loop, now, again ? now : due);
     }
+    running = NULL;
     pthread_mutex_unlock(&loop->turn);
 }
 

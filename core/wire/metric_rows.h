@@ -17,14 +17,14 @@
            "Messages whose signature is right, by type. A type is shown after its first message."),
      OF_SOCKET(traffic.accepted), METRIC_OWN("type", traffic_types)},
 
-    {NAMED(COUNTER, "loop_rounds", "How often the thread was woken."), OF_THREAD(rounds.count, 1),
-     METRIC_ONE},
+    {NAMED(COUNTER, "loop_rounds", "How often the thread that waits for the sockets was woken."),
+     OF_THREAD(rounds.count, 1), METRIC_ONE},
     {NAMED(COUNTER, "loop_busy_seconds",
-           "How long the thread was awake. Its rate says how busy the thread is: 1 is all the "
+           "How long this thread was awake. Its rate says how busy the thread is: 1 is all the "
            "time."),
      OF_THREAD(rounds.busy_us, 1e-6), METRIC_ONE},
     {NAMED(GAUGE, "loop_longest_seconds",
-           "The longest time that the thread did not look at its sockets."),
+           "The longest time that this thread did not look at its sockets."),
      OF_THREAD(rounds.longest_us, 1e-6), METRIC_ONE},
     {NAMED(COUNTER, "loop_stalls",
            "How often it did not look at its sockets for a tenth of a second or longer."),

@@ -243,14 +243,14 @@ class Client(Control, Records):
 
     def stats(self, targets=None):
         """What the controller has counted since it started, and its present numbers: a dict, by the metrics' names in Prometheus. Or what each
-        of these engines has counted: they answer while user code runs.
+        engine in `targets` has counted: they answer while user code runs.
 
         Args:
             targets (int, list or "all"): engines; by default the controller.
         Returns:
             dict: numbers by names; with `targets` a dict by engine of such dicts.
         Raises:
-            RemoteError: an engine does not count, for example one of ipyparallel.
+            NotImplementedError: one of them is ipyparallel's.
         Example:
             >>> before = c.stats()
             >>> c.load_balanced_view().map_sync(abs, [-1, -2])

@@ -19,7 +19,14 @@ class Control:
             return None
         return result
 
+    def _expect_ours(self, targets, otherwise):
+        """Raises NotImplementedError if one is an engine of ipyparallel, which does not even answer what it does not know."""
+        for target in self.requests.targets_of(targets):
+            if json.loads(self.connection.engine_info(target)).get("implementation") != "ipcluster":
+                raise NotImplementedError(f"engine {target} is ipyparallel's and {otherwise}")
+
     def _engine_stats(self, targets):
+        self._expect_ours(targets, "does not count what it does")
         answered = self._control(targets, "stats_request", {}, False)
         return {engine_id: answer["values"] for engine_id, answer in zip(answered.targets, answered.get())}
 
@@ -78,11 +85,7 @@ class Control:
         Example:
             >>> client.drain(0, timeout=60, block=True)
         """
-        for target in self.requests.targets_of(targets):
-            if json.loads(self.connection.engine_info(target)).get("implementation") != "ipcluster":
-                raise NotImplementedError(
-                    f"engine {target} cannot be drained, because it is ipyparallel's: wait for what runs there, and shut it down"
-                )
+        self._expect_ours(targets, "cannot be drained: wait for what runs there, and shut it down")
         return self._control(targets, "shutdown_request", {"restart": False, "drain": timeout}, block)
 
     def shutdown(self, targets="all", restart=False, hub=False, block=None):

@@ -88,6 +88,7 @@ IPCLUSTER_BUILD=/src/build python3 -m pytest -p no:cacheprovider -q -n $(($(npro
 
 def test_debian_13_builds_everything_and_passes_unit_and_session_tests_with_its_python(root_of):
     root = root_of("trixie")
+    root.install("git")
     sources(root.folder / "src")
     root.run("sh", "-ec", QUICK, seconds=7200)
     assert root.run("python3", "--version").startswith("Python 3.13.")

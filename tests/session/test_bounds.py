@@ -88,7 +88,7 @@ def test_an_engine_with_more_memory_than_it_may_have_ends_and_says_why(ipcluster
     cluster = new_cluster(1, engine=["--IPEngine.memory_limit=2G"])
     client = cluster.client()
     result = client[0].apply_async(hold_memory, 1660)
-    cluster.engines[0].wait_for_output(r"WARN: the engine uses \d+ MiB of memory; above 2048 MiB it ends")
+    cluster.engines[0].wait_for_output(r"WARN: the engine uses \d+ MiB of memory; above 2048 MiB it ends", 2 * LONG)
     client.interrupt(0, block=True)
     with pytest.raises(ipcluster.RemoteError, match="KeyboardInterrupt"):
         result.get(timeout=LONG)

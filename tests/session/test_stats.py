@@ -302,8 +302,12 @@ def test_the_command_shows_each_engine(new_cluster):
     assert told["metrics"]["ipcluster_engine_requests_waiting"]["kind"] == "gauge"
     watching = box.start(box.programs.ipcluster, "stats", "--engines", "--watch", "--interval=1")
     wait_until(lambda: watching.output.count("AT WORK") >= 1)
+    client[0].apply_async(time.sleep, 600)
+    wait_until(lambda: re.search(r"^0 .* (9\d|100|101) %$", watching.output, re.MULTILINE), LONG)
+    assert not re.search(r"^1 .* [1-9]\d* %$", watching.output, re.MULTILINE)
     watching.popen.send_signal(signal.SIGINT)
     watching.popen.wait()
+    client.interrupt(0, block=True)
 
 
 def test_whoever_watches_goes_on_with_the_controller_that_takes_the_place_of_the_first(new_cluster):

@@ -75,7 +75,11 @@ static void answer(struct session *session, void *socket, struct message *reques
     answer_as(NULL, session, socket, request, type, content);
 }
 
-/* A hub with two engines, which runs in a thread of its own. */
+/* What the hub says of its engines. */
+static const char *listed =
+    "{\"status\": \"ok\", \"engines\": {\"0\": \"first\", \"1\": \"second\"}}";
+
+/* A hub with engines, which runs in a thread of its own. */
 struct hub {
     void *context;
     void (*serve)(struct session *session, void *hub, void *engines, struct message *first,
@@ -94,8 +98,7 @@ static void *run_hub(void *self)
     message_init(&first);
     message_init(&second);
     cr_assert_eq(message_recv(&first, hub, 0), 0);
-    answer(session, hub, &first, "connection_reply",
-           json_pack("{s:s s:{s:s s:s}}", "status", "ok", "engines", "0", "first", "1", "second"));
+    answer(session, hub, &first, "connection_reply", json_loads(listed, 0, NULL));
     served->serve(session, hub, engines, &first, &second);
     message_close(&first);
     message_close(&second);
@@ -231,5 +234,48 @@ Test(hub_alone, each_answer_gives_the_other_engines_the_whole_time_again)
                                   MANY * (int)look_ms, &error),
                  0, "%s", error.text);
     json_decref(uuids);
+    end(&fixture);
+}
+
+/* The first engine that is asked is a version that does not count. */
+static void answer_counts(struct session *session, void *hub, void *engines, struct message *first,
+                          struct message *second)
+{
+    (void)hub;
+    cr_assert_eq(message_recv(first, engines, 0), 0);
+    cr_assert_eq(message_recv(second, engines, 0), 0);
+    answer(session, engines, second, "stats_reply",
+           json_pack("{s:s s:i s:{s:i} s:{s:s}}", "status", "ok", "time", 5, "values", "a", 1,
+                     "metrics", "a", "meaning"));
+    answer(session, engines, first, "error",
+           json_pack("{s:s s:s}", "status", "error", "evalue", "it is not known"));
+}
+
+static bool keep_answer(void *self, json_t *answer)
+{
+    *(json_t **)self = json_incref(answer);
+    return false;
+}
+
+Test(hub_alone, engines_that_count_are_asked_in_the_order_of_their_ids)
+{
+    struct fixture fixture;
+    struct ipcl_error error = {""};
+    json_t *told = NULL;
+    listed = "{\"status\": \"ok\", \"engines\": {\"10\": \"a\", \"9\": \"b\", \"2\": \"c\"},"
+             " \"engine_info\": {\"10\": {\"implementation\": \"ipcluster\", \"host\": \"h\"},"
+             " \"2\": {\"implementation\": \"ipcluster\"}}}";
+    begin(&fixture, answer_counts);
+    cr_assert_eq(hub_stats(fixture.registry, fixture.path, HUB_STATS_ENGINES, 1, keep_answer, &told,
+                           60000, &error),
+                 0, "%s", error.text);
+    json_object_del(told, "time");
+    char *text = json_dumps(told, JSON_COMPACT);
+    cr_expect_str_eq(text, "{\"metrics\":{\"a\":\"meaning\"},\"engines\":{"
+                           "\"2\":{\"error\":\"it is not known\"},"
+                           "\"9\":{\"error\":\"it is not one of ipcluster's, and does not count\"},"
+                           "\"10\":{\"time\":5,\"values\":{\"a\":1},\"host\":\"h\"}}}");
+    free(text);
+    json_decref(told);
     end(&fixture);
 }

@@ -31,8 +31,8 @@ static const struct settings_program program = {
         "is 0 is left out. ipcontroller(1) explains each metric. With --metrics the "
         "controller\n"
         "offers the same to Prometheus. With --engines it shows a line for each engine: how many\n"
-        "requests it ran, how many of them failed, how many wait, how long they took, and what\n"
-        "the process uses.",
+        "requests it ran, how many of them failed, how many it has now, how long they took,\n"
+        "and what the process uses.",
     .exit_status = "0   They were shown.\n"
                    "1   An option or setting is wrong.\n"
                    "11  There is no cluster.\n"
@@ -53,8 +53,8 @@ static const struct ipcl_option options[] = {
      "metric; --json has them all."},
     {"interval", IPCL_INT, "2", "interval", NULL, "Seconds between two reports."},
     {"json", IPCL_BOOL, "false", "json", "true",
-     "Write JSON: an object. Its `values` are numbers, under the names that Prometheus uses. "
-     "With --watch, one object a line."},
+     "Write JSON: an object. Its `values` are numbers, under the names that Prometheus uses; with "
+     "--engines each of its `engines` has `values`, or an `error`. With --watch, one object a line."},
 };
 static const struct ipcl_option_table table = {"IPClusterStats", options,
                                                sizeof(options) / sizeof(*options)};
@@ -76,10 +76,10 @@ static json_t *quantity(double value, const char *unit)
     size_t size = 0;
     if (!strcmp(unit, "seconds"))
         return value && value < 1 ? json_sprintf("%.3g ms", value * 1000)
-                                  : json_sprintf("%.4g s", value);
+                                  : json_sprintf(value < 1000 ? "%.4g s" : "%.0f s", value);
     if (strcmp(unit, "bytes") != 0)
         return json_sprintf("%.*f", value < 10 && value != (double)(long long)value ? 2 : 0, value);
-    for (; value >= 1000 && size < sizeof(sizes) / sizeof(*sizes) - 1; size++)
+    for (; value >= 999.5 && size < sizeof(sizes) / sizeof(*sizes) - 1; size++)
         value /= 1000;
     return json_sprintf("%.3g %s", value, sizes[size]);
 }
@@ -191,8 +191,7 @@ static double engine_value(const json_t *engine, const char *series)
 
 static double requests_run(const json_t *engine)
 {
-    return engine_value(engine, ENGINE_METRIC("requests_finished_total{end=\"ok\"}")) +
-           engine_value(engine, ENGINE_METRIC("requests_finished_total{end=\"failed\"}"));
+    return engine_value(engine, ENGINE_METRIC("request_work_seconds_count"));
 }
 
 static json_t *share(double seconds, double passed_s)
@@ -204,7 +203,7 @@ static json_t *share(double seconds, double passed_s)
  * they ran. */
 static void add_rates(json_t *row, const json_t *engine, const json_t *before)
 {
-    const char *work = ENGINE_METRIC("request_work_seconds_sum");
+    const char *work = ENGINE_METRIC("work_seconds_total");
     double passed_s = json_number_value(json_object_get(engine, "time")) -
                       json_number_value(json_object_get(before, "time"));
     double run = requests_run(engine) - requests_run(before);
@@ -241,7 +240,7 @@ static json_t *engine_row(const struct show *show, const char *id, const json_t 
 static void write_engines(const struct show *show, const json_t *answer)
 {
     const char *id;
-    json_t *engine, *rows = json_pack("[[ssssssss]]", "ENGINE", "HOST", "RAN", "FAILED", "HAS",
+    json_t *engine, *rows = json_pack("[[ssssssss]]", "ENGINE", "HOST", "RAN", "FAILED", "HAS NOW",
                                       "ON AVERAGE", "CPU", "MEMORY");
     if (show->before) {
         json_array_append_new(json_array_get(rows, 0), json_string("A SECOND"));
@@ -251,9 +250,12 @@ static void write_engines(const struct show *show, const json_t *answer)
         if (!json_object_get(engine, "error"))
             json_array_append_new(rows, engine_row(show, id, engine));
     columns_write(rows, stdout);
+    json_array_clear(rows);
     json_object_foreach (json_object_get(answer, "engines"), id, engine)
         if (json_object_get(engine, "error"))
-            printf("Engine %s: %s\n", id, text_of(engine, "error"));
+            json_array_append_new(rows, json_pack("[o o]", json_sprintf("Engine %s:", id),
+                                                  json_string(text_of(engine, "error"))));
+    columns_write(rows, stdout);
     json_decref(rows);
 }
 

@@ -312,19 +312,29 @@ static json_t *ask_controller_stats(struct hub_watch *watch, int timeout_ms)
     return json_object_get(answer, "values") ? json_deep_copy(answer) : NULL;
 }
 
-/* What an engine has answered, NULL for nothing, as a new object. An engine that is not ours, or
- * older, says that it does not know the request. What the metrics mean is moved to `whole`. */
+/* An engine of ipyparallel does not even answer that it does not know a request. */
+static bool is_ours(const json_t *info)
+{
+    const char *what = json_string_value(json_object_get(info, "implementation"));
+    return what && !strcmp(what, "ipcluster");
+}
+
+/* What an engine has answered, NULL for nothing, as a new object. An older one of ours says that it
+ * does not know the request. What the metrics mean is moved to `whole`. */
 static json_t *stats_of(json_t *answer, const json_t *info, json_t *whole)
 {
     json_t *metrics = json_object_get(answer, "metrics");
     const char *why = json_string_value(json_object_get(answer, "evalue"));
-    json_t *engine = json_object_get(answer, "values")
-                         ? json_incref(answer)
-                         : json_pack("{s:s}", "error", why ? why : "it does not answer");
+    json_t *engine =
+        json_object_get(answer, "values")
+            ? json_incref(answer)
+            : json_pack("{s:s}", "error",
+                        why             ? why
+                        : is_ours(info) ? "it does not answer"
+                                        : "it is not one of ipcluster's, and does not count");
     json_t *host = json_object_get(info, "host");
     json_object_del(engine, "status");
-    if (metrics)
-        json_object_set(whole, "metrics", metrics);
+    json_object_update_missing(json_object_get(whole, "metrics"), metrics);
     json_object_del(engine, "metrics");
     if (host)
         json_object_set(engine, "host", host);
@@ -342,12 +352,13 @@ static json_t *ask_engine_stats(struct hub_watch *watch, int timeout_ms)
     const char **ids = sorted_ids(engines, &count);
     infos = json_object_get(listed, "engine_info");
     for (size_t i = 0; i < count; i++)
-        json_array_append(uuids, json_object_get(engines, ids[i]));
+        if (is_ours(json_object_get(infos, ids[i])))
+            json_array_append(uuids, json_object_get(engines, ids[i]));
     json_t *none = json_object(), *stats = json_object();
-    json_t *whole = json_pack("{s:f}", "time", clock_wall());
+    json_t *whole = json_pack("{s:f s:{}}", "time", clock_wall(), "metrics");
     json_t *answers = ask_engines(watch, uuids, "stats_request", none, timeout_ms);
     for (size_t i = 0; i < count; i++) {
-        const char *uuid = json_string_value(json_array_get(uuids, i));
+        const char *uuid = json_string_value(json_object_get(engines, ids[i]));
         json_object_set_new(
             stats, ids[i],
             stats_of(json_object_get(answers, uuid), json_object_get(infos, ids[i]), whole));
@@ -361,10 +372,12 @@ static json_t *ask_engine_stats(struct hub_watch *watch, int timeout_ms)
     return whole;
 }
 
-static json_t *ask_stats(struct hub_watch *watch, enum hub_stats_of of, int timeout_ms)
+/* `first`: no hub has answered on this connection yet. */
+static json_t *ask_stats(struct hub_watch *watch, enum hub_stats_of of, bool first, int timeout_ms)
 {
-    return of == HUB_STATS_ENGINES ? ask_engine_stats(watch, timeout_ms)
-                                   : ask_controller_stats(watch, timeout_ms);
+    if (of == HUB_STATS_ENGINES)
+        return ask_engine_stats(watch, timeout_ms);
+    return first && !ask_list(watch, timeout_ms) ? NULL : ask_controller_stats(watch, timeout_ms);
 }
 
 static void pause_for(int pause_ms)
@@ -381,12 +394,12 @@ int hub_stats(struct registry *registry, const char *path, enum hub_stats_of of,
     struct hub_watch *watch = NULL;
     bool again, answered, told = false;
     do {
-        json_t *answer = watch ? ask_stats(watch, of, timeout_ms) : NULL;
+        json_t *answer = watch ? ask_stats(watch, of, false, timeout_ms) : NULL;
         if (!answer) {
             if (watch)
                 hub_watch_free(watch);
             watch = open_alone(registry, path, error);
-            answer = watch && ask_list(watch, timeout_ms) ? ask_stats(watch, of, timeout_ms) : NULL;
+            answer = watch ? ask_stats(watch, of, true, timeout_ms) : NULL;
         }
         answered = answer;
         again = answer && each(self, answer);

@@ -122,8 +122,8 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
 /* What hub_stats() asks: the controller, or each engine. */
 enum hub_stats_of { HUB_STATS_CONTROLLER, HUB_STATS_ENGINES };
 /* Asks what the controller has counted, or the engines, and hands `each` the whole answer, which it
- * may change. Of engines this is {"time", "metrics", "engines": an object by their ids of their
- * values, with their "host" and "time"}; one that does not answer has an "error" in it. As long as
+ * may change. Of engines this is {"time", "metrics", "engines": an object by their ids}: of each
+ * its "values", "time" and "host", or an "error" and "host". As long as
  * `each` returns true it asks again after so many milliseconds, also where another controller has
  * taken the place of the first by then. Returns 0, or -1 with `error` set where no hub answers
  * within some times `timeout_ms`. */

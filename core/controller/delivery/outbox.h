@@ -23,7 +23,7 @@ struct outbox {
     bool keeps;                /* messages for a peer stay when its connection has ended */
     size_t sharers;            /* how many peers share the bytes of the next message; 0: they belong
                                   to one peer */
-    struct outbox_peer *peers; /* peers that have messages waiting */
+    struct outbox_peer *peers; /* those for which messages wait, here or (large ones) in libzmq */
     size_t bytes;              /* how many wait here */
     size_t count;
     struct flight *flight; /* counts the bytes that libzmq has */

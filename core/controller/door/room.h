@@ -1,6 +1,6 @@
 /* Room for connections. Each takes one of the process's file descriptors, which are limited (ulimit
- * -n). The hub refuses, with a reason, a program that needs more than are left. A connection that
- * is made without asking, or before it asks, is ended at once. */
+ * -n). The hub refuses, with a reason, a program that needs more than are left. A connection for
+ * which no descriptor is left is ended at once, whether its program has asked or not. */
 #ifndef CONTROLLER_DOOR_ROOM_H
 #define CONTROLLER_DOOR_ROOM_H
 

@@ -42,8 +42,8 @@ enum asked_verdict asked_take(struct asked *asked, struct message *message,
  * not known here, the hub or the record knows which engine has it. */
 void asked_report(struct report *report, enum asked_verdict verdict, int engine,
                   const struct ipcl_member *msg_id, struct message *message);
-/* Removes the oldest request of an engine that has ended. Its client and msg_id are valid until the
- * next lookup. Returns false if the engine has none. */
+/* Ends the oldest request that an engine has: its answer is lost (gate.h). The client and msg_id
+ * are valid until the next lookup. Returns false if the engine has no request. */
 bool asked_lose(struct asked *asked, const char *uuid, struct ipcl_member *client,
                 struct ipcl_member *msg_id);
 /* Removes all requests of an engine that has gone. */

@@ -2,7 +2,7 @@
  * writes it; the hub and the metrics' thread read them all, and no lock stands on a message's way.
  *
  * To add a metric: a row in table.h, and the line where it counts. Metrics of threads and of the
- * process are rows of stats.c. */
+ * process are rows of wire/metric_rows.h. */
 #ifndef CONTROLLER_STATS_STATS_H
 #define CONTROLLER_STATS_STATS_H
 

@@ -8,7 +8,8 @@
  *     SOCKET_METRIC, SOCKET_METRIC_BY             likewise, of each socket: stats.sockets[].member
  *
  * Each has one thread that counts it. Metrics of all messages, of threads (loop_*) and of the
- * process are rows of stats.c. This file is read once for each thing that is made of it. */
+ * process are rows of wire/metric_rows.h. This file is read once for each thing that is made of
+ * it. */
 #ifndef METRIC
 #define METRIC(kind, member, help)
 #endif
