@@ -22,7 +22,8 @@ struct engine_socket_stats {
     struct traffic traffic;
 };
 
-/* The I/O thread writes all of it, or the main thread in its place. */
+/* The I/O thread writes all of it, or the main thread in its place: but for `started_us`, which is
+ * written before there is an I/O thread. */
 struct engine_stats {
     struct counter started_us; /* since the epoch */
     struct engine_socket_stats sockets[ENGINE_SOCKETS];

@@ -12,11 +12,12 @@ import psutil
 
 from support import PYTHON, Programs, Sandbox
 
-# A word of the command line that tells whose process it is: the program's name, or the module that Python runs.
+# A word of the command line that tells whose process it is: the program's name, or the file or module that Python runs.
 ROLES = {
     "ipcontroller": "controller",
     "ipyparallel.controller": "controller",
     "ipengine": "engine",
+    "ipengine.py": "engine",
     "ipyparallel.engine": "engine",
     "ipyparallel.engine.nanny": "engine",
 }

@@ -28,6 +28,17 @@ def stubborn():
             pass
 
 
+@typed
+def deaf_once():
+    import time
+
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        pass
+    time.sleep(600)
+
+
 @pytest.mark.parametrize("kind", ["direct", "balanced", "broadcast", "execute"])
 def test_a_request_that_runs_longer_than_its_time_limit_is_interrupted_and_says_so(ipcluster, cluster, kind):
     client = cluster.client()
@@ -49,6 +60,17 @@ def test_a_request_that_runs_longer_than_its_time_limit_is_interrupted_and_says_
         result.get(timeout=LONG)
     assert quick.get(timeout=LONG) in (1, [1])
     assert client[:].apply_sync(os.getpid) == pids, "no engine has ended of it"
+
+
+def test_what_swallows_an_interrupt_gets_a_second_and_its_engine_lives(ipcluster, cluster):
+    client = cluster.client()
+    view = client[0]
+    pid = view.apply_sync(os.getpid)
+    with view.temp_flags(time_limit=0.3):
+        result = view.apply_async(deaf_once)
+    with pytest.raises(ipcluster.RemoteError, match=r"TaskTimeout.*time limit of 0\.3 s"):
+        result.get(timeout=LONG)
+    assert view.apply_sync(os.getpid) == pid
 
 
 def test_what_does_not_end_when_its_time_is_over_ends_with_its_engine(ipcluster, cluster):
