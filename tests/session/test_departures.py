@@ -325,7 +325,7 @@ def test_an_engine_of_ipyparallels_cannot_be_drained_and_that_is_said(controller
     peer = controller()
     Engine(peer).open().beat()
     with ipcluster.Client(str(peer.client_file), timeout=LONG) as client:
-        with pytest.raises(NotImplementedError, match="engine 0 cannot be drained"):
+        with pytest.raises(NotImplementedError, match="engine 0 is ipyparallel.s and cannot be drained"):
             client.drain()
         assert client.ids == [0]
 
