@@ -1,4 +1,4 @@
-/* The requests that have not been answered, or whose output is to come. I/O thread. */
+/* The requests that are not answered, or whose output is not complete. I/O thread. */
 #ifndef CLIENT_AWAIT_PRIVATE_H
 #define CLIENT_AWAIT_PRIVATE_H
 
@@ -13,23 +13,25 @@ void await_each_part(struct client_io *io, struct client_broadcast *broadcast,
 /* The broadcast with this msg_id, or NULL. */
 struct client_broadcast *await_find_broadcast(struct ipcl_client *client, const char *msg_id,
                                               size_t size);
-/* NULL where `msg_id`, of `size` bytes, is not one of ours that is awaited. */
+/* NULL if `msg_id`, of `size` bytes, is not that of a request of ours that is awaited. */
 struct ipcl_future *await_find(struct ipcl_client *client, const char *msg_id, size_t size);
-/* Resolves it, and forgets it once its output is complete. */
+/* Resolves it; it is forgotten when its output is complete. */
 void await_resolve(struct client_io *io, struct ipcl_future *future,
                    struct future_outcome *outcome);
 void await_output_complete(struct client_io *io, struct ipcl_future *future);
-/* One message of output more has come; so many there will have been. */
+/* One more message of output has come. */
 void await_output_added(struct client_io *io, struct ipcl_future *future);
+/* The reply says how many messages of output there are. */
 void await_output_expect(struct client_io *io, struct ipcl_future *future, long long count);
-/* Gives up on output that was published before its client was heard of. Returns when to be called
- * next, or 0. */
+/* Gives up on output that is missing a while after the reply, and comes no more. Returns when to be
+ * called next, or 0. */
 long long await_output_give_up(struct client_io *io, long long now_ms);
 void await_fail_engine(struct client_io *io, const char *uuid, const char *text);
 void await_fail_all(struct client_io *io, const char *text);
-/* Whether a request of a lower number awaits its reply. */
+/* Whether a request with a lower number awaits its reply. */
 bool await_any_before(const struct client_io *io, uint64_t number);
-/* Fails those of lower numbers that are neither `known` nor sent `again`, and forgets which are. */
+/* Fails requests with lower numbers that are neither `known` nor sent `again`. Then none is
+ * `known`. */
 void await_fail_unknown(struct ipcl_client *client, uint64_t number,
                         bool (*again)(struct ipcl_client *client, struct ipcl_future *future),
                         const char *text);

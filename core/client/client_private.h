@@ -1,4 +1,4 @@
-/* A client's two sides: what any thread may touch, and what is the I/O thread's alone. */
+/* A client's two sides: what any thread may use, and what only the I/O thread may use. */
 #ifndef CLIENT_CLIENT_PRIVATE_H
 #define CLIENT_CLIENT_PRIVATE_H
 
@@ -40,10 +40,10 @@ struct submission;
 struct known_engine {
     char uuid[ENGINE_UUID_BYTES];
     int id;
-    /* once it has died: when what it has not answered fails; 0: never, -1: done */
+    /* once it has died: when the requests that it has not answered fail; 0: never, -1: done */
     long long fail_at_ms;
-    char *end;    /* then: the hub's sentence that says so; NULL where it is not known */
-    json_t *left; /* while leaving: msg_ids of what waits there, or NULL */
+    char *end;    /* once it has died: the hub's sentence on that; NULL: not known */
+    json_t *left; /* while this client leaves: msg_ids of what waits there, or NULL */
     UT_hash_handle hh;
 };
 
@@ -60,23 +60,23 @@ struct listed_engine {
     char *info; /* JSON text; NULL: it said nothing of itself */
 };
 
-/* What is asked of a controller that was out of reach. I/O thread. */
+/* What a controller that was out of reach is asked. I/O thread. */
 struct client_restart {
     char hub_session[SESSION_ID_LENGTH + 1];
     char asked_engines[MESSAGE_ID_LENGTH + 1]; /* a query that is not answered yet; "" for none */
     char asked_pending[MESSAGE_ID_LENGTH + 1];
-    bool final;      /* engines have had their time to come back */
-    bool widened;    /* `number` is that of when they had had it */
-    uint64_t number; /* requests of lower numbers are in doubt */
+    bool final;      /* the time for engines to come back is over */
+    bool widened;    /* `number` is from the end of that time */
+    uint64_t number; /* requests with lower numbers are in doubt */
     uint64_t next_number;
-    long long due_ms;   /* when to ask; 0: not */
-    long long judge_ms; /* when what was not named as pending fails; 0: not */
+    long long due_ms;   /* when to ask; 0: never */
+    long long judge_ms; /* when requests that were not named as pending fail; 0: never */
 };
 
-/* The I/O thread's own. */
+/* Only the I/O thread uses it. */
 struct client_io {
-    struct tunnel *tunnel; /* NULL: the controller is reached without */
-    void *context;         /* there before the thread */
+    struct tunnel *tunnel; /* NULL: the controller is reached without one */
+    void *context;         /* exists before the thread */
     struct loop *loop;     /* has the sockets, and the monitor of the query socket */
     void *sockets[SOCKET_COUNT];
     void *monitors[SOCKET_COUNT]; /* of all while connecting, then of the query socket */
@@ -84,15 +84,15 @@ struct client_io {
     struct session *session;
     struct seal seals[SOCKET_COUNT];
     unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
-    bool held; /* nothing is sent: what is submitted waits for the controller, or for its life */
-    bool json; /* the cluster's serialization is JSON, so that texts need no packing */
-    struct ipcl_future *awaited; /* a hash by number: not resolved, or with output to come */
+    bool held; /* nothing is sent: submissions wait for the controller, or to know its life */
+    bool json; /* the cluster's serialization is JSON, so texts need no packing */
+    struct ipcl_future *awaited; /* a hash by number: not resolved, or with incomplete output */
     struct client_broadcast *broadcasts; /* a hash by number: with parts that are awaited */
-    struct ipcl_future *oldest_resolved, *newest_resolved; /* of those whose output is to come */
+    struct ipcl_future *oldest_resolved, *newest_resolved; /* those with incomplete output */
     size_t resolved_count;
     size_t kept_bytes; /* of requests that may be sent again */
-    size_t open_tasks; /* of the load balancer's, those that are not resolved */
-    /* when to say that nobody can run them; 0: somebody can, -1: it is said */
+    size_t open_tasks; /* tasks that are not resolved */
+    /* when to say that no engine can run these tasks; 0: one can, -1: it was said */
     long long alone_ms;
     struct known_engine *engines; /* a hash by uuid */
     long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */
@@ -103,24 +103,24 @@ struct client_io {
     struct log_limit refusal_limit;
     /* While connecting: */
     unsigned handshakes; /* a bit for each socket whose handshake has succeeded */
-    unsigned expected;   /* the same for each that is to succeed */
-    int connections;     /* how often the query socket's was made and ended before its handshake */
-    bool turned_away;    /* another's was */
-    struct reach *reach; /* of a controller's addresses on another host; NULL: none is tried */
+    unsigned expected;   /* a bit for each socket whose handshake must succeed */
+    int connections;     /* how often the query socket's connection ended before its handshake */
+    bool turned_away;    /* another socket's connection did */
+    struct reach *reach; /* tries a controller's addresses on another host; NULL: none is tried */
     bool reached;        /* something listens at the address */
-    bool rejected;       /* the handshake failed for a reason that the other side gave */
+    bool rejected;       /* a handshake failed for a reason that the other side gave */
 };
 
 struct ipcl_client {
     atomic_int holds;
-    unsigned forks; /* forks_so_far() when it connected: in a child it is another */
+    unsigned forks; /* forks_so_far() when it connected: a forked child has another */
     char path[PATH_BYTES];
-    struct connection connection; /* the I/O thread's once it runs */
-    bool tunnelled;               /* it is reached through SSH, */
-    char ssh_key[PATH_BYTES];     /* with this key; "": those that ssh finds */
+    struct connection connection; /* only the I/O thread's once that runs */
+    bool tunnelled;               /* the controller is reached through SSH */
+    char ssh_key[PATH_BYTES];     /* the key for that; "": those that ssh finds */
     char session_id[SESSION_ID_LENGTH + 1];
     int timeout_ms;
-    bool drops_tasks; /* what waits when it goes */
+    bool drops_tasks; /* waiting tasks are dropped when it leaves */
     const struct ipcl_serial_operations *serial;
     atomic_ullong next_number; /* of messages */
     atomic_ullong refused;
@@ -129,15 +129,15 @@ struct ipcl_client {
     _Atomic(struct submission *) submissions;
     int wake_fd;
     atomic_bool closing;
-    /* when the hub is to be asked again; 0: nothing waits for that */
+    /* when to ask the hub again; 0: never */
     _Atomic long long next_fetch_ms;
     pthread_t thread;
     bool thread_started;
-    /* Under the lock, which is not on a message's way except to look up an engine's uuid: */
+    /* Under the lock, which no message needs except to look up an engine's uuid: */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* state or engines */
     enum client_state state;
-    bool out_of_reach;             /* the controller: which engines there are now is not known */
+    bool out_of_reach;             /* the controller is: it is not known which engines there are */
     struct ipcl_error error;       /* why connecting failed, or why the client was closed */
     struct fetch *fetches;         /* results that the hub did not have yet */
     struct listed_engine *engines; /* ordered by id */
@@ -158,12 +158,12 @@ int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID
 void client_add_engine(struct ipcl_client *client, int id, const char *uuid, char *info);
 void client_remove_engine(struct ipcl_client *client, int id, const char *uuid);
 void client_emit(struct ipcl_client *client, const struct ipcl_event *event);
-/* Fails in a process that was forked. */
+/* Returns 0, or -1 with `error` set in a process that was forked. */
 int client_check_process(const struct ipcl_client *client, struct ipcl_error *error);
 /* Waits, with the lock, until something changes, a slice of time has passed or it is `deadline`
  * (-1: none). */
 void client_wait_slice(struct ipcl_client *client, long long deadline);
-/* Makes the I/O thread look at what there is to do. */
+/* Wakes the I/O thread, to see what there is to do. */
 void client_wake(struct ipcl_client *client);
 
 #endif

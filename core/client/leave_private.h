@@ -4,7 +4,7 @@
 
 #include "client/client_private.h"
 
-/* Has dropped what waits, in the task scheduler and on engines. */
+/* Asks the task scheduler and engines to drop what waits there for this client. */
 void leave_cluster(struct ipcl_client *client);
 
 #endif

@@ -21,12 +21,12 @@ void sockets_close(struct ipcl_client *client);
 /* Signs a request that is complete. Returns 0 or -1 with `error` set. */
 int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,
                  struct ipcl_error *error);
-/* The same of what asks for the controller's life. */
+/* The same for a request that asks for the controller's life. */
 int sockets_introduce(struct ipcl_client *client, struct message *message,
                       struct ipcl_error *error);
-/* Verifies; counts and tells of a message that is refused. */
+/* Returns whether a message verifies; otherwise does sockets_refuse(). */
 bool sockets_verify(struct ipcl_client *client, enum client_socket index, struct message *message);
-/* Counts and tells of a message that is refused. */
+/* Counts and logs a message that is refused. */
 void sockets_refuse(struct ipcl_client *client, const char *reason);
 /* Handles what has come on all sockets. */
 void sockets_drain(struct ipcl_client *client);

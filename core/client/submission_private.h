@@ -4,8 +4,8 @@
 
 #include "client/client_private.h"
 
-/* A request to several engines, each of which answers for itself. The I/O thread's once it is
- * submitted. */
+/* A request to several engines, which each answer. Once it is submitted, it belongs to the I/O
+ * thread. */
 struct client_broadcast {
     uint64_t number;   /* the request's; those of its parts follow */
     UT_hash_handle hh; /* in io->broadcasts */
@@ -18,7 +18,7 @@ struct client_broadcast {
 struct submission {
     struct submission *next;
     struct ipcl_future *future; /* a hold */
-    /* in the future's place, with a hold on each part; otherwise NULL */
+    /* instead of `future`, with a hold on each part; otherwise NULL */
     struct client_broadcast *broadcast;
     const char *msg_type; /* texts are behind the buffers */
     const char *content;  /* JSON; "" for {} */
@@ -28,8 +28,8 @@ struct submission {
 };
 
 /* Any thread: */
-/* Addresses a future's request to an engine, where its channel has one. Returns 0 or -1 with
- * `error` set. */
+/* Addresses a future's request to an engine, if requests of its channel go to one. Returns 0 or -1
+ * with `error` set. */
 int submission_address(struct ipcl_client *client, struct ipcl_future *future, int engine_id,
                        struct ipcl_error *error);
 /* Hands a request to the I/O thread, which takes over the future's or the broadcast's holds. The
@@ -37,7 +37,7 @@ int submission_address(struct ipcl_client *client, struct ipcl_future *future, i
 int submission_push(struct ipcl_client *client, const struct ipcl_submission *request,
                     struct ipcl_future *future, struct client_broadcast *broadcast,
                     struct ipcl_error *error);
-/* Releases what a request that is not sent would have. */
+/* Releases the buffers of a request that is not sent, from the `first` on. */
 void submission_release_buffers(const struct ipcl_submission *request, size_t first);
 /* Frees what was submitted, failing its futures. Any thread, once the client is closing. */
 void submission_drop_all(struct ipcl_client *client, const char *reason);
@@ -46,9 +46,9 @@ void submission_drop_all(struct ipcl_client *client, const char *reason);
 /* All that was submitted, the oldest first. */
 struct submission *submission_take_all(struct ipcl_client *client);
 void submission_destroy(struct submission *submission);
-/* What it costs to keep. */
+/* How much memory it takes to keep it. */
 size_t submission_bytes(struct submission *submission);
-/* Forgets the request that was kept to be sent again, should a controller lose it. */
+/* Forgets the request that was kept in case a controller loses it. */
 void submission_forget(struct client_io *io, struct ipcl_future *future);
 
 #endif

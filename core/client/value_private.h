@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A growing piece of memory. `failed` once memory was short. */
+/* Memory that grows. `failed`: memory was short. */
 struct bytes {
     char *data;
     size_t size, capacity;

@@ -1,12 +1,12 @@
-/* What ipyparallel's programs take and these have no use for: accepted, with a warning that says
- * why it has no effect. */
+/* Settings of ipyparallel's programs that have no use here: accepted, with a warning that says why
+ * they have no effect. */
 #ifndef CONFIG_ACCEPTED_H
 #define CONFIG_ACCEPTED_H
 
 #include "config/settings.h"
 
-/* Adds what every program of ipyparallel takes; for profile_add_options(). Returns 0 or -1 with
- * `error` set. */
+/* Adds those that every program of ipyparallel takes; for profile_add_options(). Returns 0 or -1
+ * with `error` set. */
 int accepted_add(struct settings *settings, struct ipcl_error *error);
 /* Adds the classes of IPython and of its kernel, which the settings of an engine may name. Returns
  * 0 or -1 with `error` set. */

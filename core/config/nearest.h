@@ -13,7 +13,7 @@ struct nearest {
 };
 
 void nearest_begin(struct nearest *nearest, const char *wanted);
-/* Offers a candidate; it is copied where it is nearer than those before. */
+/* Offers a candidate; it is copied if it is nearer than the earlier ones. */
 void nearest_offer(struct nearest *nearest, const char *candidate);
 
 #endif

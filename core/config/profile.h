@@ -21,12 +21,12 @@ int profile_add_options(struct settings *settings, struct ipcl_error *error);
 /* Adds what controller and engine have in common: --clean-logs, and --init for their own setting
  * `auto_create`, which must be there. Returns 0 or -1 with `error` set. */
 int profile_add_process_options(struct settings *settings, struct ipcl_error *error);
-/* Writes the settings that were given where --show-config asks for them. Returns true where it
- * does: the program is done. */
+/* Writes the settings that were given, if --show-config asks for them. Returns whether it did: the
+ * program is done then. */
 bool profile_shows_settings(const struct settings *settings, FILE *stream);
 
-/* Those of them that say which profile, so that they have no place in its file: NULL-terminated
- * "Class.trait". */
+/* The settings among these that choose the profile, and so cannot be in its file: "Class.trait",
+ * NULL-terminated. */
 extern const char *const profile_finders[];
 
 struct profile {
@@ -67,12 +67,12 @@ int profile_read(struct settings *settings, bool create, struct profile *profile
 /* Opens the log of `program`, and goes to the work folder. Returns 0 or -1 with `error` set. */
 int profile_enter(struct settings *settings, const char *program, const struct profile *profile,
                   struct ipcl_error *error);
-/* Begins a trace where the settings or the environment ask for one; later ones are in the profile's
- * log folder. For programs that have
- * profile_add_process_options(). Returns 0 or -1 with `error` set. */
+/* Begins a trace if the settings or the environment ask for one; later ones are in the profile's
+ * log folder. For programs that have profile_add_process_options(). Returns 0 or -1 with `error`
+ * set. */
 int profile_start_trace(const struct settings *settings, const char *program,
                         const struct profile *profile, struct ipcl_error *error);
-/* What a program's main does after settings_parse(): both. */
+/* What a program's main does after settings_parse(): profile_read() and profile_enter(). */
 int profile_open(struct settings *settings, const char *program, bool create,
                  struct profile *profile, struct ipcl_error *error);
 

@@ -30,8 +30,9 @@ struct settings_flag {
     const char *help;
 };
 
-/* An environment variable that others have made known, which sets a setting: {"IPP_CLUSTER_ID",
- * "BaseParallelApplication", "cluster_id"}. Every setting has one of ours beside, which wins. */
+/* An environment variable of ipyparallel that sets a setting: {"IPP_CLUSTER_ID",
+ * "BaseParallelApplication", "cluster_id"}. Every setting also has a variable of ours, which
+ * wins. */
 struct settings_variable {
     const char *variable;
     const char *class_name;
@@ -40,16 +41,16 @@ struct settings_variable {
 
 /* A text setting that takes one of several words, with commas between, in any case:
  * {"IPClusterList", "output_format", "text,json"}. Its value is the word as it stands here, or a
- * number where its default is one. */
+ * number if its default is one. */
 struct settings_choice {
     const char *class_name;
     const char *name;
     const char *words;
 };
 
-/* Words that a shell can offer as values of a setting, where only the program knows them: `write`
- * calls settings_offer() for each. Of the words that are no options where `class_name` is NULL; of
- * every class's setting of that name where it is "*". */
+/* Words that a shell can offer as values of a setting, if only the program knows them: `write`
+ * calls settings_offer() for each. If `class_name` is NULL, they are offered for words that are no
+ * options; if it is "*", for the setting of that name of every class. */
 struct settings_offer {
     const char *class_name;
     const char *name;
@@ -70,8 +71,8 @@ struct settings_program {
                               * page; NULL where there are only 0 and 1 */
     const char *more;        /* the title of a section of the manual page, "METRICS", whose items */
     settings_items *more_items; /* this writes; NULL for none */
-    const char *words; /* that stand first where they stand, "create,list": NULL for none */
-    const char *page;  /* the manual page's name, "ipcluster-start"; NULL where it is `name` */
+    const char *words;          /* that may stand first, "create,list"; NULL for none */
+    const char *page; /* the manual page's name, "ipcluster-start"; NULL if it is `name` */
     const struct settings_flag *flags;
     size_t flag_count;
     const struct settings_variable *variables;
@@ -80,19 +81,19 @@ struct settings_program {
     size_t choice_count;
     /* Names of the program's class and of those it inherits from, most specific first, comma
      * separated: "IPController,BaseParallelApplication". As with traitlets, a trait of one is known
-     * under the name of each, and what is given for a more specific one wins. NULL where every
-     * class is only itself. */
+     * under the name of each, and what is given for a more specific one wins. NULL: no class
+     * inherits from another. */
     const char *classes;
 };
 
 struct settings *settings_create(const struct settings_program *program, struct ipcl_error *error);
 void settings_destroy(struct settings *settings);
 
-/* Adds a table (static, not copied). Tables may be added until settings_finish(), also when the
- * files are loaded: what was given for their class so far is applied then. Of two tables of one
- * class both count. Aliases are the command line's: once it is read, a table's are not looked at.
- * Returns 0 or -1 with `error` set where a row lacks what option.h says must be there, a trait or
- * alias is there twice, or what was given is not of its type. */
+/* Adds a table (static, not copied). Tables may be added until settings_finish(), also after the
+ * files are loaded: what was given for their class so far is applied then. A class may have two
+ * tables. Aliases are for the command line: those of a table that comes after it have no effect.
+ * Returns 0. Returns -1 with `error` set if a row lacks what option.h says must be there, a trait
+ * or alias is there twice, or a given value is not of its type. */
 int settings_add(struct settings *settings, const struct ipcl_option_table *table,
                  struct ipcl_error *error);
 /* Adds flags (static, not copied) to the program's own. Returns 0 or -1 with `error` set. */
@@ -110,7 +111,7 @@ int settings_add_choices(struct settings *settings, const struct settings_choice
  * set. */
 int settings_add_offers(struct settings *settings, const struct settings_offer *offers,
                         size_t count, const void *context, struct ipcl_error *error);
-/* Writes a word, and the first sentence of `about` (may be NULL), where it begins with what was
+/* Writes a word, and the first sentence of `about` (may be NULL), if the word begins with what was
  * typed. */
 void settings_offer(const struct settings *settings, FILE *stream, const char *word,
                     const char *about);
@@ -125,8 +126,9 @@ void settings_offer(const struct settings *settings, FILE *stream, const char *w
  * them. */
 int settings_parse(struct settings *settings, int argc, char **argv, char **words,
                    struct ipcl_error *error);
-/* Moves the keys that a NULL-terminated list of words gives (--Session.key=...), part of our own
- * command line and meant for a program that we start, into the environment, which it inherits. */
+/* For words of our own command line that are meant for a program that we start: moves the keys in
+ * them (--Session.key=...) into the environment, which that program inherits. `words` ends with
+ * NULL. */
 void settings_take_keys(struct settings *settings, char **words);
 /* Whether an entry of the environment, NAME=value, gives a setting that is a key. */
 bool settings_gives_key(const char *entry);
@@ -142,7 +144,7 @@ enum settings_wish {
 enum settings_wish settings_wants(const struct settings *settings);
 /* Writes --help (aliases and flags) or --help-all (every trait with its type, default and help). */
 void settings_help(const struct settings *settings, bool all, FILE *stream);
-/* Writes what the command line asked for in place of running, if anything. Returns true where the
+/* Writes what the command line asked for instead of running, if anything. Returns true if the
  * program is done. */
 bool settings_answer(const struct settings *settings, FILE *stream);
 
@@ -160,7 +162,7 @@ int settings_load_environment(struct settings *settings, struct ipcl_error *erro
  * set. */
 int settings_load(struct settings *settings, const char *profile_dir, const char *const *also_known,
                   struct ipcl_error *error);
-/* Whether something was given that is for no table that there is yet. */
+/* Whether a setting was given that no table has yet. */
 bool settings_waiting(const struct settings *settings);
 /* Checks that nothing of the files or command line was left without a table, and logs a warning for
  * each setting that was given and has no effect: to be called when all tables are there and the log
@@ -171,18 +173,18 @@ int settings_finish(struct settings *settings, struct ipcl_error *error);
  * as the settings. */
 const char *settings_string(const struct settings *settings, const char *class_name,
                             const char *name);
-/* Leaves such a string, which is a key, out of core files, with those that stronger sources have
- * replaced. */
+/* Keeps a string setting that holds a key out of core files, also values of it that stronger
+ * sources have replaced. */
 void settings_hide(const struct settings *settings, const char *class_name, const char *name);
 int64_t settings_int(const struct settings *settings, const char *class_name, const char *name);
 double settings_real(const struct settings *settings, const char *class_name, const char *name);
 bool settings_bool(const struct settings *settings, const char *class_name, const char *name);
 const char *const *settings_list(const struct settings *settings, const char *class_name,
                                  const char *name, size_t *count);
-/* True where a setting was given anywhere but in its table. */
+/* Whether a setting was given by any source except its table. */
 bool settings_given(const struct settings *settings, const char *class_name, const char *name);
 bool settings_known(const struct settings *settings, const char *class_name, const char *name);
-/* True where there is such a setting and it has this type. */
+/* Whether there is such a setting and it has this type. */
 bool settings_has(const struct settings *settings, const char *class_name, const char *name,
                   enum ipcl_option_type type);
 /* The values of IPCL_PASSED rows, as plugin.h says. Malloc'ed JSON text, or NULL where memory is
@@ -200,8 +202,8 @@ int settings_carry(struct settings *settings, FILE *input, FILE *output, struct 
 
 /* A profile file of these tables: JSON text with what was given so far except the settings of
  * `except` (a NULL-terminated list of "Class.trait"), and an "about" member that says where to read
- * of the rest (a default is not written, so that it may change). Returns malloc'ed text, or NULL
- * with `error` set. */
+ * about the others (defaults are not written, because they may change). Returns malloc'ed text, or
+ * NULL with `error` set. */
 char *settings_to_json(const struct settings *settings, const char *const *except,
                        struct ipcl_error *error);
 

@@ -18,8 +18,8 @@ enum source {
     SOURCE_COMMAND_LINE
 };
 
-/* One of a setting's members counts, by its type. Values that were overridden stay until the end,
- * as callers may hold their strings. */
+/* The setting's type says which member holds the value. Values that were overridden are kept until
+ * the end, because callers may hold their strings. */
 struct value {
     struct value *next;
     const struct ipcl_option *option; /* of the setting that it was given to */
@@ -46,7 +46,7 @@ struct other_row {
     const struct ipcl_option *option;
 };
 
-/* A value that no table has yet: given as text or, where that is NULL, as JSON. */
+/* A value for a setting that no table has yet: given as text or, if that is NULL, as JSON. */
 struct pending {
     struct pending *next;
     char *class_name;
@@ -66,7 +66,7 @@ struct value_offer {
 /* What --complete asks for: the word as far as it was typed. */
 struct typed {
     const char *word; /* NULL: it is another program's */
-    /* in it, what stands for `item`; the word itself where an option is typed */
+    /* the part of it that is a value for `item`; the word itself while an option is typed */
     const char *value;
     const struct setting *item; /* NULL: none */
     bool follows;               /* other words stand before it that are no options */
@@ -89,9 +89,9 @@ struct settings {
     struct typed typed;
     struct value *values;
     struct pending *pending;
-    bool command_line_read; /* tables that come later have no use for their aliases */
+    bool command_line_read; /* the aliases of later tables have no effect */
     bool environment_read;
-    unsigned keys_shown; /* on the command line: a bit each, by settings_keys.c */
+    unsigned keys_shown; /* which keys were on the command line: bits of settings_keys.c */
     enum settings_wish wish;
 };
 
@@ -104,28 +104,29 @@ struct given {
     enum source source;
     const char *origin;
 };
-/* Gives the setting its value where that outranks the one it has. Returns 0, or -1 with `error` set
- * where it is not of its type. */
+/* Gives the setting a value if that outranks the one it has. Returns 0, or -1 with `error` set if
+ * the value is not of its type. */
 int settings_assign(struct settings *settings, struct setting *item, const struct given *given,
                     struct ipcl_error *error);
 /* Sets a setting, or keeps the value for a class that no table has yet. Returns 0, or -1 with
- * `error` set: the trait is unknown, or the value is not of its type. */
+ * `error` set if the trait is unknown, or the value is not of its type. */
 int settings_give(struct settings *settings, const struct given *given, struct ipcl_error *error);
 /* Gives settings what was kept for them. Returns 0 or -1 with `error` set. */
 int settings_apply_pending(struct settings *settings, struct ipcl_error *error);
 /* Gives a setting what the environment has for it. Returns likewise. */
 int settings_read_variables(struct settings *settings, struct setting *item,
                             struct ipcl_error *error);
-/* NULL where there is none. */
+/* NULL if there is none. */
 struct setting *settings_lookup(const struct settings *settings, const char *class_name,
                                 const char *name);
-/* The words that a setting takes; NULL where it takes any value of its type. */
+/* The words that a setting takes; NULL if it takes any value of its type. */
 const char *settings_choice_words(const struct settings *settings, const struct setting *item);
 /* Writes what could stand for the word that was typed. */
 void settings_complete(const struct settings *settings, FILE *stream);
 /* Where a class stands in the program's line of inheritance; CLASSES_MAX: not in it. */
 int settings_class_place(const struct settings *settings, const char *name);
-/* Whether two classes have the same settings: those of the program's line of inheritance have. */
+/* Whether two classes have the same settings: they are one, or both are in the program's line of
+ * inheritance. */
 bool settings_same_class(const struct settings *settings, const char *one, const char *other);
 /* Whether a class is the program's, or has a row with a value. */
 bool settings_class_known(const struct settings *settings, const char *class_name);
@@ -138,51 +139,52 @@ int option_check(const char *class_name, const struct ipcl_option *option,
 int others_add(struct settings *settings, const char *class_name, const struct ipcl_option *option,
                struct ipcl_error *error);
 #define OTHERS_NAME_BYTES 128
-/* What a name is another name of: returns the name, and its class in `target`; NULL: of nothing. */
+/* The setting that this is another name of: returns its name, and its class in `target`. NULL:
+ * there is none. */
 const char *others_renamed(const struct settings *settings, const char *class_name,
                            const char *name, char target[OTHERS_NAME_BYTES]);
-/* The row that a name without effect is in, or NULL. */
+/* The row of a setting without effect, or NULL. */
 const struct ipcl_option *others_ignored(const struct settings *settings, const char *class_name,
                                          const char *name);
 /* Whether the setting is handed on as it is. */
 bool others_passed(const struct settings *settings, const char *class_name, const char *name);
 /* Adds what is handed on to a mapping of classes. */
 void others_add_passed(const struct settings *settings, json_t *classes);
-/* True where a row accepts the setting without holding its value: IPCL_PASSED or IPCL_IGNORED. */
+/* Whether a row accepts the setting without a value of its own: IPCL_PASSED or IPCL_IGNORED. */
 bool others_accepted(const struct settings *settings, const char *class_name, const char *name);
-/* The row that has an alias, with its class in *class_name; NULL where none has. */
+/* The row whose alias is the `same` as a word; NULL if there is none. */
 const struct other_row *others_alias(const struct settings *settings, const char *alias,
                                      bool (*same)(void *alias, const char *word));
-/* Offers the names of these rows as nearest to what was mistyped. */
+/* Offers the names of these rows as candidates for a mistyped one. */
 void others_offer(const struct settings *settings, const char *class_name, struct nearest *nearest);
-/* The same of a setting by the names that it has in the program's own classes, which all inherit
+/* Offers a setting under the names that it has in the program's own classes, which all inherit
  * it. */
 void inherited_offer(const struct settings *settings, const char *name, struct nearest *nearest);
-/* Logs which of the values that no table took have no effect, and forgets them. */
+/* Logs which values that no table took have no effect, and forgets them. */
 void others_warn(struct settings *settings);
 
-/* Whether a value is a key: of a setting that holds one, and not "" or the word for a new one. */
+/* Whether a value is a key: its setting holds one, and it is not "" or the word for a new key. */
 bool settings_is_key(const char *class_name, const char *name, const char *value);
-/* Overwrites a key that was given on the command line, for all that list processes. */
+/* Overwrites a key on the command line, so that lists of processes do not show it. */
 void settings_hide_key(struct settings *settings, const char *class_name, const char *name,
                        char *value);
-/* Logs what to use in place of keys on the command line, where some were there. */
+/* If there were keys on the command line, logs what to use instead. */
 void settings_warn_of_keys(const struct settings *settings);
 
 /* "text", "an integer", ... */
 const char *settings_type_text(enum ipcl_option_type type);
-/* Calls `each` for every word of a comma-separated list; stops and returns true where it does.
- * `list` may be NULL. */
+/* Calls `each` for every word of a comma-separated list; if that returns true, stops and returns
+ * true. `list` may be NULL. */
 bool settings_each_word(const char *list, bool (*each)(void *context, const char *word),
                         void *context);
 
-/* From text, and from a JSON value as files have it. Return a value that is not linked anywhere, or
- * NULL where it is not of the type. */
+/* From text, and from a JSON value of a file. Return a value that is in no list, or NULL if it is
+ * not of the type. */
 struct value *value_from_text(enum ipcl_option_type type, const char *text);
 struct value *value_from_json(const struct ipcl_option *option, const json_t *json);
-/* Whether text of a setting is a number in a file. */
+/* Whether a setting's text is written as a number in a file. */
 bool value_is_number(const struct ipcl_option *option, const char *text);
-/* Puts the words of a list behind those of another. Returns false where memory is short. */
+/* Appends the words of `more`. Returns false if memory is short. */
 bool value_add(struct value *value, const struct value *more);
 void value_destroy(struct value *value); /* takes NULL */
 void pending_destroy(struct pending *pending);
@@ -196,11 +198,11 @@ void settings_variable(const char *class_name, const char *name,
 #define SETTINGS_COMMAND_BYTES 64
 void settings_command(const struct settings_program *program, char command[SETTINGS_COMMAND_BYTES]);
 
-/* Writes lines, each behind `before` in place of its own indentation. `lines` may be NULL. */
+/* Writes lines, each with `before` instead of its own indentation. `lines` may be NULL. */
 void settings_lines(FILE *stream, const char *before, const char *lines);
-/* Writes the names of a row without a value, each with its class, behind `before`. */
+/* Writes the names of a row without a value, each with its class, after `before`. */
 void settings_write_names(const struct other_row *other, const char *before, FILE *stream);
-/* Whether the row without a value behind the i-th has the same reason, so that it is said once. */
+/* Whether the row without a value after the i-th has the same reason, which is then said once. */
 bool settings_same_reason(const struct settings *settings, size_t i);
 /* The manual page, as roff. */
 void settings_man(const struct settings *settings, FILE *stream);

@@ -19,7 +19,7 @@ enum job_kind {
     JOB_EXECUTE,
     JOB_ANSWER, /* whatever else the kernel answers */
     JOB_CLEAR,  /* empties the namespace */
-    JOB_REACH,  /* opens a tunnel to the controller; no request's, like the next */
+    JOB_REACH,  /* opens a tunnel, if the connection file asks for one; no request, like the next */
     JOB_QUIT    /* ends the main thread's loop; comes back when the kernel is destroyed */
 };
 
@@ -31,7 +31,7 @@ struct job {
     uint64_t number;       /* from 1 on, once the main thread has it */
     long long received_ns; /* when it came (trace.h) */
     long long begun_us;    /* when the main thread got it (clock_precise_us()) */
-    uint64_t counter;      /* of a task: the one of its seal */
+    uint64_t counter;      /* of a task: its seal's */
     struct door *door;     /* how the request came */
     void *socket;          /* where it came from and its reply goes */
     const struct ipcl_serial_operations *serial;

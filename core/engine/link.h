@@ -29,7 +29,7 @@ struct link {
     sem_t done;
     int errand_fd; /* eventfd: there is an errand */
     pthread_mutex_t sending;
-    sem_t answered;         /* a question was, or will not be: `answer` tells */
+    sem_t answered;         /* posted when a question is answered, or will not be: see `answer` */
     _Atomic(char *) answer; /* malloc'ed; NULL: there will be none */
 };
 
@@ -42,13 +42,13 @@ void link_close(struct link *link);
 void link_give(struct link *link, struct job *job);
 /* The job that returned_fd announces, or NULL. I/O thread. */
 struct job *link_returned(struct link *link);
-/* Waits for a job, over signals that are handled. Main thread. */
+/* Waits for a job, also after signals that are handled. Main thread. */
 struct job *link_take(struct link *link);
 /* Hands the job back. Main thread. */
 void link_return(struct link *link);
 
-/* Has the I/O thread run an errand, and waits until that is done. Returns false while the link is
- * not open. Any thread but I/O. */
+/* Has the I/O thread run an errand, and waits until that is done. Returns false if the link is not
+ * open. Any thread except I/O. */
 bool link_send(struct link *link, struct errand *errand);
 /* The errand that errand_fd announces, or NULL; and lets its sender go on. I/O thread. */
 struct errand *link_errand(struct link *link);
@@ -58,7 +58,7 @@ void link_errand_done(struct link *link);
 void link_answer(struct link *link, char *text);
 /* Forgets an answer that nobody waited for. I/O thread, before a question is asked. */
 void link_forget_answer(struct link *link);
-/* Waits for an answer. Returns false where a signal came first. Main thread. */
+/* Waits for an answer. Returns false if a signal came first. Main thread. */
 bool link_wait_answer(struct link *link, char **text);
 
 #endif

@@ -1,6 +1,5 @@
-/* The engine as a module, which ipengine loads once it has started the watcher, and the watcher
- * once the engine is gone: so that a watcher that sleeps has none of the libraries that an
- * engine has. */
+/* The engine as a module. ipengine loads it after it has started the watcher. The watcher loads it
+ * when the engine has ended, so that while it sleeps it has none of an engine's libraries. */
 #ifndef ENGINE_MODULE_H
 #define ENGINE_MODULE_H
 
@@ -11,7 +10,7 @@
 struct end_notice;
 
 struct engine_module {
-    const char *version; /* the same installation may have another by now */
+    const char *version; /* may be another than this program's: an update since it started */
     int (*run)(int argc, char **argv, int watcher);
     void (*send_end_notice)(const struct end_notice *notice);
 };

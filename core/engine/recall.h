@@ -1,5 +1,5 @@
-/* What a controller that has taken another's place asks of the tasks that this one gave to the
- * engine, and what there is to answer. I/O thread. */
+/* A recall_request: a new controller asks about the tasks that the previous controller gave to this
+ * engine. I/O thread. */
 #ifndef ENGINE_RECALL_H
 #define ENGINE_RECALL_H
 
@@ -9,8 +9,8 @@
 #include "wire/message.h"
 #include "wire/seal.h"
 
-/* The answers that are kept in case that they get lost with a controller: the newest, of those that
- * are not larger. */
+/* How many answers are kept, in case they are lost when a controller ends: the newest ones, if they
+ * are not larger than this. */
 #define RECALL_ANSWERS      64
 #define RECALL_ANSWER_BYTES (64 * 1024)
 
@@ -19,14 +19,13 @@ struct job;
 
 struct answered {
     char *msg_id;     /* of the task; NULL: none is kept here */
-    uint64_t counter; /* under which it came: it may come more than once, to be tried again */
+    uint64_t counter; /* with which it came: a task that is retried may come more than once */
     struct message message;
 };
 
 struct recall {
     char life[SEAL_LIFE_TEXT]; /* of the controller that has asked */
-    uint64_t
-        before; /* the counter of the last task that came before it did, so from an earlier one */
+    uint64_t before; /* the counter of the last task that came before it asked: an earlier one's */
     uint64_t newest; /* the counter of the last task that came (seal.h) */
     struct answered answers[RECALL_ANSWERS];
     size_t next; /* where the next goes */
@@ -36,9 +35,9 @@ struct recall {
 void recall_note(struct io *io, struct job *job);
 /* The answer to a task is about to be sent, and may be needed once more. */
 void recall_keep(struct io *io, const struct job *job, struct message *message);
-/* Serves a recall_request, and is done with the job: of the tasks that it names sends those answers
- * once more that are kept, and then says which have not come, and of which there is nothing here
- * any more. Nothing that was sent before a controller's first such request is taken after it. */
+/* Serves a recall_request, and frees the job. For the tasks that it names, it sends the kept
+ * answers once more; then it says which tasks have not come, and which are not here any more. After
+ * a controller's first such request, tasks that were sent before it are no longer accepted. */
 void recall_serve(struct io *io, struct job *job);
 void recall_release(struct io *io);
 

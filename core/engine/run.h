@@ -9,8 +9,8 @@
 #define ENGINE_INSIDE INT_MIN
 
 /* Runs an engine with a program's command line, in the process's main thread, to its end.
- * `watcher` is what watcher_start() has returned, and then this process becomes the interpreter
- * that the kernel lives in, where there is such; or ENGINE_INSIDE. Returns the exit status. */
+ * `watcher` is what watcher_start() has returned: then this process becomes the interpreter that
+ * the kernel lives in, if it needs one. Or it is ENGINE_INSIDE. Returns the exit status. */
 int engine_run(int argc, char **argv, int watcher);
 
 #endif

@@ -8,21 +8,21 @@
 
 enum engine_socket {
     ENGINE_REGISTRAR,
-    ENGINE_PING, /* what answers pings is not counted: it is as many */
+    ENGINE_PING, /* the echoes are not counted: there are as many */
     ENGINE_SHELL,
     ENGINE_CONTROL,
     ENGINE_IOPUB,
     ENGINE_SOCKETS
 };
 
-/* How a request has ended. Its client may get another answer: of an engine that ends. */
+/* How a request has ended here. If the engine ends, its client may get another answer. */
 enum request_end { REQUEST_OK, REQUEST_FAILED, REQUEST_NOT_RUN, REQUEST_ENDS };
 
 struct engine_socket_stats {
     struct traffic traffic;
 };
 
-/* The I/O thread writes all of it, or the main thread in its place: but for `started_us`, which is
+/* The I/O thread, or the main thread in its place, writes all of it except `started_us`, which is
  * written before there is an I/O thread. */
 struct engine_stats {
     struct counter started_us; /* since the epoch */
@@ -30,9 +30,9 @@ struct engine_stats {
     struct rounds rounds;
     struct counter messages_refused;
     struct counter requests_finished[REQUEST_ENDS];
-    /* As they are when asked for: */
+    /* Set when somebody asks: */
     struct counter requests_waiting, requests_running;
-    struct counter work_us; /* with what runs now */
+    struct counter work_us; /* includes what runs now */
     struct histogram request_work_seconds;
 };
 extern struct engine_stats engine_stats;

@@ -1,4 +1,4 @@
-/* What a usage_request is answered with. */
+/* The answer to a usage_request. */
 #ifndef ENGINE_USAGE_H
 #define ENGINE_USAGE_H
 

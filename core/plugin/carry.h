@@ -4,9 +4,9 @@
 
 #include "config/settings.h"
 
-/* Where the command line says --carry-settings: adds the tables of all plugins of `kinds`
+/* If the command line says --carry-settings: adds the tables of all plugins of `kinds`
  * (NULL-terminated) that are found, and does settings_carry() from standard input to standard
- * output. Returns 1 where it did, 0 where it was not asked for, -1 with `error` set. */
+ * output. Returns 1 if it did, 0 if it was not asked for, -1 with `error` set. */
 int carry_answer(struct settings *settings, const char *const *kinds, struct ipcl_error *error);
 
 #endif

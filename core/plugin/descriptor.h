@@ -11,24 +11,25 @@
 int descriptor_check(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                      struct ipcl_error *error);
 
-/* Hears of each fault, in a sentence. */
+/* Called with each fault, as a sentence. */
 struct descriptor_faults {
     void (*found)(void *context, const char *fault);
     void *context;
 };
-/* The same with all that is wrong, as far as can be told of what is behind it. `kind` may be NULL:
- * any. */
+/* The same, but finds all faults, as far as what follows a fault can still be checked. `kind` may
+ * be NULL: any. */
 void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, const char *name,
                             const struct descriptor_faults *faults);
 
-/* The i-th launcher class of a plugin that was checked, as this program's headers have it: what the
- * headers that it was built with did not know is 0. */
+/* The i-th launcher class of a plugin that was checked, in the form of this program's headers.
+ * Members that the plugin's own headers do not have are 0. */
 struct ipcl_launcher_class descriptor_class(const struct ipcl_plugin *plugin, size_t i);
 size_t descriptor_class_count(const struct ipcl_plugin *plugin);
 /* Its batch systems, of which there are `count`. */
 const struct ipcl_batch_system *const *descriptor_systems(const struct ipcl_plugin *plugin,
                                                           size_t *count);
-/* How jobs of a batch system of its are called in their engines, or NULL. */
+/* Where engines find the id of their batch job, for one of the plugin's batch systems: the
+ * `job_variables` of batch.h, or NULL. */
 const char *descriptor_job_variables(const struct ipcl_plugin *plugin,
                                      const struct ipcl_batch_system *system);
 /* A kernel's operation `command`, or NULL. */

@@ -16,8 +16,8 @@ int loader_start(struct ipcl_error *error);
 const struct ipcl_plugin *loader_load(const char *path, const char *kind, const char *name,
                                       struct ipcl_error *error);
 
-/* Loads the plugin at `path`, of whichever kind, and tells of all that is wrong with it. Returns
- * its descriptor, or NULL where there is a fault. Any thread, after loader_start(). */
+/* Loads the plugin at `path`, of any kind, and reports all faults. Returns its descriptor, or NULL
+ * if there is a fault. Any thread, after loader_start(). */
 const struct ipcl_plugin *loader_check(const char *path, const struct descriptor_faults *faults);
 
 #endif

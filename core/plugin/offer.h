@@ -1,4 +1,4 @@
-/* Names of plugins that a shell offers as values of a setting. */
+/* Names of plugins, which a shell offers as values of a setting. */
 #ifndef PLUGIN_OFFER_H
 #define PLUGIN_OFFER_H
 

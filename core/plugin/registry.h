@@ -3,10 +3,10 @@
  *
  * Search path, first hit wins: $IPCLUSTER_PLUGIN_PATH (colon separated), the profile's plugins/,
  * ~/.local/lib/ipcluster, the installed folder; in a build tree its own plugins/ in place of the
- * installed folder. Each has a folder a kind: launchers, mpi, serial, kernels, stores. A folder
- * counts once, and so does a file of one name, by however many paths it is reached.
+ * installed folder. Each has a folder for each kind: launchers, mpi, serial, kernels, stores. A
+ * folder that is reached by several paths counts once, and so does a file.
  *
- * Thread: loading takes a lock of libltdl's process-wide state; a loaded plugin is never
+ * Thread: loading takes a lock on libltdl's process-wide state; a loaded plugin is never
  * unloaded. */
 #ifndef PLUGIN_REGISTRY_H
 #define PLUGIN_REGISTRY_H
@@ -23,8 +23,8 @@ struct registry *registry_create(const char *profile_dir, struct ipcl_error *err
 void registry_destroy(struct registry *registry);
 
 /* Loads the plugin `name` of `kind` ("serial", ...). Returns its descriptor, valid for the
- * process's life, or NULL with `error` set: where it was looked for, or which file was refused and
- * why in one line. */
+ * process's life, or NULL with `error` set: one line that says where it was looked for, or which
+ * file was refused and why. */
 const struct ipcl_plugin *registry_load(struct registry *registry, const char *kind,
                                         const char *name, struct ipcl_error *error);
 
@@ -41,7 +41,7 @@ struct registry_entry {
 int registry_scan(struct registry *registry, const char *kind,
                   void (*found)(void *context, const struct registry_entry *entry), void *context,
                   struct ipcl_error *error);
-/* Calls `folder` for each folder of the search path, also for those that are not there. */
+/* Calls `folder` for each folder of the search path, also for those that do not exist. */
 void registry_search_path(const struct registry *registry,
                           void (*folder)(void *context, const char *path), void *context);
 

@@ -1,4 +1,4 @@
-/* The services that every kind of plugin is handed: its log and its settings. */
+/* The services that every kind of plugin gets: its log and its settings. */
 #ifndef PLUGIN_SERVICES_H
 #define PLUGIN_SERVICES_H
 
@@ -15,9 +15,9 @@ struct services_host {
 /* Adds a plugin's option tables. Returns 0 or -1 with `error` set. */
 int services_add_tables(struct settings *settings, const struct ipcl_plugin *plugin,
                         struct ipcl_error *error);
-/* Before a plugin is called that may fail and say nothing: writes into `error` (may be NULL) what
- * is said then, `what` and "and gave no reason". Each message comes this way, so nothing is
- * formatted; `what` is a constant, which is far shorter than an error. */
+/* Call it before a plugin that may fail without a reason: writes `what` and "and gave no reason"
+ * into `error` (may be NULL), which stays there then. Every message needs this call, so nothing is
+ * formatted; `what` is a constant, far shorter than an error. */
 void services_expect(struct ipcl_error *error, const char *what);
 /* Fills `services`; `host` outlives it and begins with a struct services_host. */
 void services_init(struct ipcl_services *services, struct services_host *host);

@@ -3,9 +3,9 @@
 #ifndef KERNELS_PYTHON_H
 #define KERNELS_PYTHON_H
 
-/* Programs that are no Python load this plugin, too, to list it and to learn which Python it wants:
- * so what is Python's may be missing, and is looked for when the plugin is loaded. It is what each
- * Python from 3.11 on has. */
+/* Programs that are no Python also load this plugin, to list it and to learn which Python it wants.
+ * So Python's symbols are weak: they may be missing when the plugin is loaded. Every Python from
+ * 3.11 on has them. */
 #define PyAPI_FUNC(type) __attribute__((weak)) type
 #define PyAPI_DATA(type) extern __attribute__((weak)) type
 #define PY_SSIZE_T_CLEAN
@@ -40,15 +40,15 @@ struct python_kernel {
     uint64_t early;     /* a request that was interrupted before it had begun */
     bool running;       /* user code: interrupts reach nothing else */
     bool interrupted;   /* and Python has not seen it yet */
-    bool held;          /* the main thread's own: it is not to see it now */
+    bool held;          /* only the main thread uses it: Python must not see an interrupt now */
 };
 
 /* python_command.c: the kernel's `command`. Without Python. */
 char **python_command(const struct ipcl_services *services, const char *folder,
                       struct ipcl_error *error);
 
-/* python_buffers.c. All with the interpreter's lock held, but for releases. */
-/* Makes ready the type of received frames. Returns 0 or -1 with an exception. */
+/* python_buffers.c. All need the interpreter's lock, except the buffers' release(). */
+/* Prepares the type of received frames. Returns 0 or -1 with an exception. */
 int python_buffers_start(void);
 /* A request's buffers as a list: small ones copied to bytes, others memoryviews over the frames.
  * NULL with an exception. */
@@ -57,17 +57,17 @@ PyObject *python_buffers_in(const struct ipcl_kernel_services *services,
 /* Lends objects with a buffer to the host without a copy; *count is the list's length. Returns a
  * malloc'ed array, NULL with an exception. */
 struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count);
-/* Releases what the host has given back since. */
+/* Releases the buffers that the host has given back. */
 void python_buffers_drain(void);
 
 /* python_host.c: the module _ipcluster_host. */
 extern struct python_kernel *python_kernel; /* the process's one */
-/* Makes the module, for any to import. Returns 0 or -1 with an exception. */
+/* Makes the module importable. Returns 0 or -1 with an exception. */
 int python_host_start(void);
 /* JSON text to a json_t. NULL with an exception. */
 json_t *python_json(PyObject *text);
 
-/* python_interrupt.c. Main thread, with the interpreter's lock held, but for python_interrupt(). */
+/* python_interrupt.c. Main thread with the interpreter's lock, except python_interrupt(). */
 /* Returns 0 or -1 with an exception. */
 int python_interrupts_start(struct python_kernel *kernel);
 void python_interrupts_stop(struct python_kernel *kernel);

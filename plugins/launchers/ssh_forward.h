@@ -1,5 +1,5 @@
-/* How engines on a host reach the controller: by what the engines' connection file says, or, where
- * the controller listens on this machine alone, back through the connection that started them. */
+/* How engines on a host reach the controller: as the engines' connection file says or, if the
+ * controller listens only on this host, back through the connection that started them. */
 #ifndef LAUNCHERS_SSH_FORWARD_H
 #define LAUNCHERS_SSH_FORWARD_H
 
@@ -11,9 +11,9 @@
 
 #define SSH_PORTS_MAX 160
 
-/* What is forwarded: ports of the controller, each once. Begins as zeros. */
+/* The ports of the controller that are forwarded, each once. Begins as zeros. */
 struct ssh_ports {
-    const char *interfaces[SSH_PORTS_MAX]; /* of its connection file, whose memory it is */
+    const char *interfaces[SSH_PORTS_MAX]; /* borrowed from its connection file */
     int ports[SSH_PORTS_MAX];
     size_t count;
 };
@@ -22,22 +22,22 @@ struct ssh_ports {
  * set. */
 json_t *ssh_connection_read(const char *profile_dir, const char *cluster_id, const char *role,
                             struct ipcl_error *error);
-/* Whether the controller that it leads to listens on this machine alone, and nobody named an SSH
- * server for all that connect. False for NULL. */
+/* Whether its controller listens only on this host, and no SSH server was named for all that
+ * connect: then the file is "here". False for NULL. */
 bool ssh_connection_is_here(const json_t *connection);
 
 /* Adds the ports of a connection file that is here. */
 void ssh_ports_add(struct ssh_ports *ports, const json_t *connection);
 /* A list with `option` ("-R" or "-L") and what is forwarded, for each port: from sockets in
- * `folder`, or, where that is NULL, from ports of loopback which sshd chooses. For list_free();
- * NULL where memory is short. */
+ * `folder` or, if that is NULL, from ports of loopback that sshd chooses. For list_free(); NULL if
+ * memory is short. */
 char **ssh_forward_words(const struct ssh_ports *ports, const char *option, const char *folder);
-/* Writes a connection file as the host reads it: as it is where it is not here, otherwise with
- * sockets in the folder `run`, or, where that is NULL, with the ports that ssh has printed, one a
- * line. Returns 0, or -1 where these are not as many as were asked for, or memory is short. */
+/* Writes a connection file for the host. If the file is not "here", it is unchanged. Otherwise it
+ * has sockets in the folder `run` or, if that is NULL, the ports that ssh has printed, one a line.
+ * Returns 0, or -1 if too few or too many were printed, or memory is short. */
 int ssh_forward_file(const json_t *connection, const struct ssh_ports *ports, const char *run,
                      const char *printed, struct text *file);
-/* The file as it is. */
+/* Writes the file unchanged. */
 int ssh_connection_file(const json_t *connection, struct text *file);
 
 #endif

@@ -1,4 +1,4 @@
-/* Which hosts there are, how many engines each takes, and what is set for it alone. */
+/* Which hosts there are, how many engines each takes, and each host's own settings. */
 #ifndef LAUNCHERS_SSH_PLAN_H
 #define LAUNCHERS_SSH_PLAN_H
 
@@ -9,9 +9,9 @@
 struct ssh_place {
     char *name;        /* as it was given */
     char *destination; /* [user@]host, as ssh takes it */
-    char *port;        /* NULL: ssh's */
+    char *port;        /* NULL: ssh's default */
     unsigned slots;
-    json_t *own; /* what is set for this host: an object */
+    json_t *own; /* the host's own settings: an object */
 };
 
 struct ssh_plan {
@@ -20,8 +20,8 @@ struct ssh_plan {
     unsigned slots;
 };
 
-/* Reads the mapping `engines`, words HOST=N or HOST={...}, and then `hosts_file` ("" for none).
- * Returns 0, or -1 with `error` set, ssh_plan_clear() in either case. */
+/* Reads the mapping `engines`, words HOST=N or HOST={...}, and then `hosts_file` ("": none).
+ * Returns 0, or -1 with `error` set. Call ssh_plan_clear() in either case. */
 int ssh_plan_read(struct ssh_plan *plan, const char *const *engines, const char *hosts_file,
                   struct ipcl_error *error);
 /* Adds one host, "[user@]host[:port]"; `own` is taken over, and may be NULL. */

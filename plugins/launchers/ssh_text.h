@@ -7,18 +7,18 @@
 
 /* Begins as zeros. */
 struct text {
-    char *bytes; /* with a NUL behind them; NULL for none */
+    char *bytes; /* ended by a NUL; NULL: none */
     size_t size;
     size_t room;
-    bool failed; /* memory was short: it is not whole */
+    bool failed; /* memory was short: the text is not whole */
 };
 
 void text_add_bytes(struct text *text, const char *bytes, size_t size);
 void text_add(struct text *text, const char *string);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* As one word of a shell, whatever is in it. */
+/* Adds `word` quoted as one word for a shell. */
 void text_add_quoted(struct text *text, const char *word);
-/* The same, without quotes where none are needed. */
+/* The same, but without quotes if none are needed. */
 void text_add_word(struct text *text, const char *word);
 /* Wipes it: there may be keys in it. */
 void text_clear(struct text *text);

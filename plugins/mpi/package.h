@@ -7,11 +7,11 @@
 /* Python source, run in the user's namespace. The plugin that links package.c defines the one of
  * this name. */
 extern const struct package {
-    const char *initialise; /* statements that leave nothing behind but what `forget` deletes */
+    const char *initialise; /* statements; `forget` deletes the names that they leave */
     const char *rank;       /* expressions */
     const char *size;
     const char *forget;
-    const char *missing; /* what to do where the package is not there */
+    const char *missing; /* tells the user what to do if the package is missing */
 } package;
 
 /* The operations of such a plugin: the package ends MPI itself when the interpreter ends. */

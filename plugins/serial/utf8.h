@@ -1,4 +1,4 @@
-/* Whether bytes are text, UTF-8 as RFC 3629 defines it, and text made of those that are not. */
+/* Checks whether bytes are UTF-8 as RFC 3629 defines it, and makes UTF-8 of bytes that are not. */
 #ifndef SERIAL_UTF8_H
 #define SERIAL_UTF8_H
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bytes of the character that starts at `at`, or 0 where none does. RFC 3629, section 4. */
+/* How many bytes the character at `at` has; 0 if they are no character. RFC 3629, section 4. */
 static inline size_t utf8_character(const unsigned char *at, const unsigned char *end)
 {
     static const struct {
@@ -35,7 +35,7 @@ static inline size_t utf8_character(const unsigned char *at, const unsigned char
 }
 
 /* A malloc'ed copy in which each byte that is not part of valid UTF-8 is U+FFFD, as ipyparallel's
- * JSON reads such bytes; *repaired is its size. NULL where memory is short. */
+ * JSON reads such bytes; *repaired is its size. NULL if memory is short. */
 static inline char *utf8_repair(const char *data, size_t size, size_t *repaired)
 {
     static const char replacement[] = "\xef\xbf\xbd";

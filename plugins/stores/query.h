@@ -1,4 +1,4 @@
-/* ipyparallel's queries, as the stores share them: which of a record's fields match. */
+/* ipyparallel's queries, for all stores: whether a record's fields match. */
 #ifndef STORES_QUERY_H
 #define STORES_QUERY_H
 
@@ -6,7 +6,7 @@
 
 /* Whether a query can be answered at all. Returns 0, or -1 with `error` set. */
 int query_check(const json_t *query, struct ipcl_error *error);
-/* Whether these fields match a query that was checked. */
+/* Whether these fields match a query that query_check() accepts. */
 bool query_matches(const json_t *query, const json_t *fields);
 /* Whether a query asks for this key. */
 bool query_mentions(const json_t *query, const char *key);
@@ -25,13 +25,13 @@ enum query_operator {
     QUERY_EXISTS,
     QUERY_OPERATORS
 };
-/* QUERY_OPERATORS where there is none of this name. */
+/* QUERY_OPERATORS if there is none with this name. */
 enum query_operator query_operator_of(const char *name);
-/* Whether a query's "$and" or "$or". */
+/* Whether a key of a query is "$and" or "$or". */
 bool query_is_group(const char *key);
-/* What a test means: a value that is no mapping of operators stands for {"$eq": value}. */
+/* Whether a test is a mapping of operators. Any other value stands for {"$eq": value}. */
 bool query_is_operators(const json_t *test);
-/* What Python takes for true. */
+/* Whether Python takes the value for true. */
 bool query_truth(const json_t *value);
 
 #endif

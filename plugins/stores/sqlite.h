@@ -10,7 +10,8 @@
 #include "sqlite_sql.h"
 
 #define SQLITE_TABLE_BYTES 128
-/* Statements for putting records: one a set of fields. The controller has less than ten. */
+/* How many statements put records: one for each set of fields. The controller has fewer than
+ * ten. */
 #define SQLITE_UPSERTS_MAX 16
 
 enum sqlite_statement {
@@ -42,7 +43,7 @@ struct upsert {
     sqlite3_stmt *statement;
 };
 
-/* What the file holds, as the transaction sees it. */
+/* What the file contains, as the transaction sees it. */
 struct totals {
     int64_t records;
     int64_t bytes;
@@ -64,15 +65,15 @@ struct store {
     int64_t bytes_max;
 };
 
-/* Says what went wrong, with SQLite's words and what to do. Returns -1. */
+/* Sets `error`: `what` went wrong, SQLite's words, and what to do. Returns -1. */
 int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what);
-/* A statement, reset, with so many integer parameters. */
+/* A statement, reset, with `count` integer parameters. */
 sqlite3_stmt *sqlite_with(struct store *store, enum sqlite_statement which, int count,
                           int64_t first, int64_t second);
 void sqlite_release(const struct ipcl_buffer *buffers, size_t count);
 
-/* Takes the file that the settings name, and makes its tables and statements ready. Returns 0, or
- * -1 with `error` set. */
+/* Opens the file that the settings name, and prepares its tables and statements. Returns 0, or -1
+ * with `error` set. */
 int sqlite_open(struct store *store, const struct ipcl_services *services, const char *folder,
                 const char *cluster_id, struct ipcl_error *error);
 void sqlite_close(struct store *store);
@@ -88,8 +89,8 @@ int sqlite_outcomes(void *self, int64_t *place, size_t max, size_t at_once,
                     void (*found)(void *context, const char *msg_id, const char *engine,
                                   bool success),
                     void *context, struct ipcl_error *error);
-/* The ids of records that match and have larger ones than `behind`, in order, `max` of them at
- * most: a malloc'ed array. Returns 0, or -1 with `error` set. */
+/* The ids of records that match, if they are larger than `behind`: a malloc'ed array, in order,
+ * with `max` of them at most. Returns 0, or -1 with `error` set. */
 int sqlite_find_ids(struct store *store, const json_t *query, int64_t behind, size_t max,
                     int64_t **ids, size_t *count, struct ipcl_error *error);
 

@@ -1,4 +1,4 @@
-/* What comes from a batch system's table: launcher classes, and tables of their settings. */
+/* What is made from a batch system's table: launcher classes, and tables of their settings. */
 #ifndef CLUSTER_BATCH_BATCH_CLASSES_H
 #define CLUSTER_BATCH_BATCH_CLASSES_H
 
@@ -6,10 +6,10 @@
 
 #include "config/settings.h"
 
-/* Rows of settings of ipyparallel's that have no effect. */
+/* How many rows are for settings of ipyparallel that have no effect. */
 #define BATCH_IGNORED 2
 
-/* A batch system's: of the class NAMELauncher, whose settings the two others have. */
+/* Those of one batch system. The two classes inherit their settings from a third, NAMELauncher. */
 struct batch_classes {
     struct ipcl_launcher_class classes[2];
     struct ipcl_option_table tables[3];
@@ -19,7 +19,7 @@ struct batch_classes {
     char alias[128], summary[128];
 };
 
-/* NULL with `error` set where memory is short. The system outlives it. */
+/* NULL with `error` set if memory is short. The system outlives it. */
 struct batch_classes *batch_classes_create(const struct ipcl_batch_system *system,
                                            struct ipcl_error *error);
 /* Takes NULL. */

@@ -11,20 +11,19 @@
 
 struct template_value {
     const char *name;
-    const char *text; /* goes in as it is: what a shell is to read as one word is quoted before */
-    bool used;        /* set by template_fill() where the template names it */
+    const char *text; /* goes in as it is: the caller quotes words for a shell */
+    bool used;        /* set by template_fill() if the template names it */
 };
 
-/* Fills a template in. Between braces stands a name, or an expression of names, whole numbers, + -
- * *
- * // % and parentheses, which is computed as Python would, and behind it, if wanted, the width as
- * in {n:3}, {n:03} or {n:03d}. Of two values with one name the first counts. Returns malloc'ed
+/* Fills a template in. Between braces is a name, or an expression of names, whole numbers,
+ * parentheses and the operators + - * // %, which is computed as in Python. A width may follow, as
+ * in {n:3}, {n:03} or {n:03d}. If two values have one name, the first counts. Returns malloc'ed
  * text; NULL with `error` set, which begins "line 3, column 9: ", counted from 1 in characters. */
 char *template_fill(const char *text, struct template_value *values, size_t count,
                     struct ipcl_error *error);
 
-/* Words as a shell reads them back, whatever is in them, with spaces between: malloc'ed; NULL where
- * memory is short. `words` is NULL-terminated. */
+/* The words, quoted for a shell, with spaces between. Malloc'ed; NULL if memory is short. `words`
+ * is NULL-terminated. */
 char *template_quote(const char *const *words);
 
 #endif

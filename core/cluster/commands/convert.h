@@ -4,11 +4,11 @@
 
 #include "cluster/settings/cluster.h"
 
-/* How it went, for the exit code. */
+/* The outcome, for the exit code. */
 enum convert_outcome {
     CONVERT_FAILED = -1, /* `error` says why */
-    CONVERT_WHOLE,       /* all that has a meaning here was carried over */
-    CONVERT_PART         /* not all; the list says what and why */
+    CONVERT_WHOLE,       /* all settings that have a meaning here were carried over */
+    CONVERT_PART         /* not all were; the list says which and why */
 };
 
 /* Converts one file, NAME_config.py or NAME_config.json, into NAME_config.json beside it, and

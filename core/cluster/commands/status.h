@@ -1,4 +1,4 @@
-/* What is known of a cluster that runs. */
+/* What is known about a running cluster. */
 #ifndef CLUSTER_COMMANDS_STATUS_H
 #define CLUSTER_COMMANDS_STATUS_H
 
@@ -6,10 +6,10 @@
 
 #include "cluster/settings/cluster.h"
 
-/* Asks all that know of the cluster that the settings name: what ipcluster status --json writes, a
- * new reference. Whatever does not answer is told to the user. */
+/* Collects what ipcluster status --json writes about the cluster that the settings name: a new
+ * reference. Tells the user what does not answer. */
 json_t *status_gather(struct cluster *cluster);
-/* A text of an object, "" where it has none of that name. */
+/* A text of an object; "" if it has none with that name. */
 const char *status_text(const json_t *object, const char *name);
 
 #endif

@@ -1,6 +1,5 @@
-/* The control socket of a supervisor, at which it can be asked: JSON lines, one request a line and
- * one answer a line. It lies in the profile's private folder and serves this user and root
- * alone. */
+/* A supervisor's control socket. Requests and answers are JSON, one a line. It is in the profile's
+ * private folder and serves only this user and root. */
 #ifndef CLUSTER_CONTROL_CONTROL_H
 #define CLUSTER_CONTROL_CONTROL_H
 
@@ -29,22 +28,22 @@ struct control *control_create(uv_loop_t *loop, const char *folder, const char *
 /* Removes the socket. Memory goes when the loop next turns. Takes NULL. */
 void control_destroy(struct control *control);
 
-/* From within an answer: the caller stays, and hears more than that. `gone` is called when it has
- * gone before the last that he is told; the caller is forgotten then. */
+/* Call it from within an answer: the caller stays connected, for control_tell(). `gone` is called
+ * if the caller leaves before its last line; forget it then. */
 void control_keep(struct caller *caller, void (*gone)(void *context), void *context);
-/* Tells him a further line, an object that is taken over. With `last` he goes behind it, and is
- * forgotten; of others he misses those for which he does not read fast enough. */
+/* Sends the caller a further line, an object that is taken over. With `last` it is disconnected
+ * after that; forget it. Other lines are dropped if the caller does not read fast enough. */
 void control_tell(struct caller *caller, json_t *line, bool last);
 
 /* Connects to the supervisor whose socket is at `path` and sends a request, which is taken over,
  * all within `timeout_ms`. Returns a descriptor to read lines from; -1 with `error` set. */
 int control_send(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error);
 /* Asks a supervisor likewise, and waits for its answer up to `timeout_ms`. Takes the request
- * over. A new reference; NULL with `error` set where there is no answer, or it is an error. */
+ * over. A new reference; NULL with `error` set if there is no answer, or it is an error. */
 json_t *control_ask(const char *path, json_t *request, int timeout_ms, struct ipcl_error *error);
 
-/* For both ends: opens the folder of a socket, and writes an address by which it is reached however
- * long its path is. Returns a descriptor, to be closed once the address was used; -1 with `error`
+/* For both ends: opens the folder of a socket, and writes an address that is short enough for a
+ * path of any length. Returns a descriptor to close after the address was used; -1 with `error`
  * set. */
 struct sockaddr_un;
 int control_address(const char *path, struct sockaddr_un *address, struct ipcl_error *error);

@@ -9,15 +9,15 @@
 
 struct progress {
     FILE *stream;
-    FILE *errors; /* for what is said also when quiet */
+    FILE *errors; /* for messages that `quiet` does not suppress */
     bool terminal;
     bool quiet;
     bool bar_open; /* the cursor stands behind a bar */
     unsigned shown;
     unsigned total;
     long long shown_ms;
-    /* Where another process shows it, this is given what that hands to progress_hear(), and takes
-     * it over; the rest is unused. NULL: it is shown here. */
+    /* If another process shows the progress: gets each line for that process's progress_hear(), and
+     * takes it over; the members above are unused. NULL: it is shown here. */
     void (*tell)(void *context, json_t *line);
     void *context;
 };
@@ -27,12 +27,12 @@ void progress_init(struct progress *progress, FILE *stream, FILE *errors, bool t
 /* A sentence, on a line of its own. */
 void progress_say(struct progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* The same, of something that went wrong. */
+/* The same, about something that went wrong. */
 void progress_fail(struct progress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* `count` of `total` engines have registered. */
 void progress_engines(struct progress *progress, unsigned count, unsigned total);
-/* Shows what another process was told. */
+/* Shows a line from another process's `tell`. */
 void progress_hear(struct progress *progress, const json_t *line);
 /* Ends the bar's line, so that others can write. */
 void progress_break(struct progress *progress);

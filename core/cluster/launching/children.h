@@ -1,6 +1,6 @@
 /* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each
- * child leads a session of its own; when the leader has gone, what is left of its session is ended
- * before anybody hears of it. */
+ * child leads a session of its own. When the leader has ended, the rest of its session is ended
+ * before the end is reported. */
 #ifndef CLUSTER_LAUNCHING_CHILDREN_H
 #define CLUSTER_LAUNCHING_CHILDREN_H
 
@@ -29,7 +29,7 @@ int children_kill(struct children *children, int64_t pid, int signum, struct ipc
 json_t *children_list(const struct children *children, const void *self);
 /* The process whose end is being reported; 0: none. */
 int64_t children_ending(const struct children *children);
-/* The processes of `self` are forgotten. `children` may be NULL. */
+/* Forgets the processes of `self`. `children` may be NULL. */
 void children_forget(struct children *children, const void *self);
 
 #endif

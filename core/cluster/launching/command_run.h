@@ -1,5 +1,5 @@
-/* Short commands that launchers run (qsub, mpiexec --version): input in, output gathered, on the
- * event loop. */
+/* Short commands that launchers run (qsub, mpiexec --version), with input and output, on the event
+ * loop. */
 #ifndef CLUSTER_LAUNCHING_COMMAND_RUN_H
 #define CLUSTER_LAUNCHING_COMMAND_RUN_H
 
@@ -10,8 +10,8 @@
 struct command_run;
 
 /* Runs a command as <ipcluster/launcher.h> says, and puts it into the list `commands` until it is
- * done. Where `merged` is not NULL, both of its output streams are one, and it is called in place
- * of done(). Returns 0 or -1 with `error` set. */
+ * done. If `merged` is not NULL, it is called instead of done(), and the command's two output
+ * streams are one. Returns 0 or -1 with `error` set. */
 int command_run(uv_loop_t *loop, struct command_run **commands, const struct ipcl_command *command,
                 void (*merged)(void *self, int status, const char *output), void *self,
                 struct ipcl_error *error);

@@ -4,10 +4,10 @@
 
 #include <stdbool.h>
 
-/* Checks the plugin at `path`, in a process of its own, as it may crash or not return. What its
- * batch systems print is read from the files of the folder `samples`, which may be NULL; `extra`
- * are settings for it, as the command line has them, NULL-terminated. Writes each fault as a line
- * of standard output. Returns whether there is none. */
+/* Checks the plugin at `path`, in another process, because it may crash or not return. The folder
+ * `samples` (may be NULL) has files with what its batch systems print. `extra` are settings for it,
+ * as the command line has them, NULL-terminated. Writes each fault as a line to standard output.
+ * Returns whether there is none. */
 bool plugin_check(const char *path, const char *samples, char *const *extra);
 
 #endif

@@ -17,20 +17,20 @@ struct plugin_check {
     const char *samples; /* a folder, or NULL */
     char *const *extra;
     char folder[64]; /* for files of jobs; removed at the end */
-    char *stage;     /* what is done now, of CHECK_STAGE_BYTES: for whoever watches over this
-                        process */
+    char *stage;     /* what is done now, CHECK_STAGE_BYTES long: for the process that watches
+                        this one */
 };
 
-/* plugin_report.c: tells of a fault. */
+/* plugin_report.c: reports a fault. */
 __attribute__((format(printf, 2, 3))) void check_fault(const struct plugin_check *check,
                                                        const char *format, ...);
-/* What is done from now on, and is to be done within half a minute. */
+/* Sets what is done from now on; it may take CHECK_STAGE_S. */
 __attribute__((format(printf, 2, 3))) void check_stage(const struct plugin_check *check,
                                                        const char *format, ...);
 
 /* plugin_trial.c: starts made-up jobs by a class, and stops them. */
 void check_class(const struct plugin_check *check, const struct launcher_choice *choice);
-/* plugin_table.c: the table of a batch system, for the role of the class. */
+/* plugin_table.c: checks the table of a batch system, for the role of the class. */
 void check_table(const struct plugin_check *check, const struct launcher_choice *choice);
 
 #endif

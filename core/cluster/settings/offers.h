@@ -5,8 +5,8 @@
 #include "cluster/launching/launchers.h"
 #include "config/settings.h"
 
-/* Adds these offers. The launchers are those at `*launchers` when they are asked for, NULL while
- * there are none. Returns 0 or -1 with `error` set. */
+/* Adds these offers. `*launchers` is read when a shell asks; NULL: there are none yet. Returns 0 or
+ * -1 with `error` set. */
 int offers_add(struct settings *settings, struct launchers *const *launchers,
                struct ipcl_error *error);
 

@@ -1,16 +1,16 @@
-/* Texts that people, files and environments have, which need not be UTF-8 as those of JSON are. */
+/* Texts from people, files and environments, which need not be UTF-8, as JSON's must. */
 #ifndef CLUSTER_STATE_JSON_TEXT_H
 #define CLUSTER_STATE_JSON_TEXT_H
 
 #include <jansson.h>
 
-/* To be shown: with a question mark for each byte beside ASCII where it is no UTF-8. NULL where
+/* A text to show: if it is not UTF-8, with a question mark for each byte that is not ASCII. NULL if
  * memory is short. */
 json_t *json_text(const char *text);
-/* To be used again, byte for byte: what is no UTF-8 is {"hex": "ff..."}. NULL where memory is
+/* A text to read back byte for byte: if it is not UTF-8, it is {"hex": "ff..."}. NULL if memory is
  * short. */
 json_t *json_bytes(const char *bytes);
-/* Reads that, malloc'ed. NULL where it is none, or memory is short. */
+/* Reads what json_bytes() made, malloc'ed. NULL if it is something else, or memory is short. */
 char *json_bytes_value(const json_t *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* Processes of this machine, read from /proc: when one was born, and which session it belongs
+/* Processes of this host, read from /proc: when one was started, and which session it belongs
  * to. */
 #ifndef CLUSTER_STATE_PROCESSES_H
 #define CLUSTER_STATE_PROCESSES_H
@@ -24,17 +24,16 @@ void processes_walk(void (*visit)(void *context, const struct seen_process *proc
                     void *context);
 /* When a process was started; -1 where there is none, or only its zombie. */
 int64_t process_born(int64_t pid);
-/* Whether this very process still runs. */
+/* Whether this process still runs, and not another that has its pid now. */
 bool process_runs(int64_t pid, int64_t born);
-/* Whether it runs, or has left processes in the session that it leads. Of many that have gone, the
- * first alone costs a look at all processes. */
+/* Whether it runs, or has left processes in the session that it leads. For many that have gone, all
+ * processes are looked at only once. */
 bool process_left(int64_t pid, int64_t born);
-/* What a supervisor marks with that it started a process: base/mark.h. */
+/* The mark that a supervisor gives to processes that it starts: base/mark.h. */
 void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES]);
 /* Whether a process was started with a mark. */
 bool process_is_marked(int64_t pid, const char *mark);
-/* Which boot of the machine this is: pids mean nothing in another. "" where the system does not
- * say. */
+/* The id of the host's boot: pids mean nothing in another. "": the system does not say. */
 void boot_id(char text[BOOT_ID_BYTES]);
 
 #endif

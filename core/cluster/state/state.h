@@ -1,6 +1,6 @@
 /* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: its supervisor, and how its
- * launchers find their jobs again. A set of engines that was added to a controller which no
- * ipcluster here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
+ * launchers find again what they started. An engine set that was added to a controller without an
+ * ipcluster here has its own file, ipcluster[-ID].engines-PID.json. */
 #ifndef CLUSTER_STATE_STATE_H
 #define CLUSTER_STATE_STATE_H
 
@@ -19,17 +19,17 @@
 
 /* What one launcher started. */
 struct state_job {
-    char class_name[STATE_TEXT_BYTES]; /* "" where there is none */
+    char class_name[STATE_TEXT_BYTES]; /* "": nothing */
     json_t *own;       /* the object that its to_json() gave; NULL before it was started */
     json_t *processes; /* its children on this machine: a list of [pid, born] */
-    char status[STATE_TEXT_BYTES]; /* what its launcher says of it; "" for nothing */
-    bool outlives;                 /* it is known and can be stopped from any machine */
+    char status[STATE_TEXT_BYTES]; /* from its launcher; "": none */
+    bool outlives;                 /* it can be found and stopped from any host */
 };
 
 /* A set of engines. */
 struct state_set {
     struct state_set *next;
-    char name[ENGINE_SET_BYTES]; /* what its engines say that they belong to */
+    char name[ENGINE_SET_BYTES]; /* its engines name it as their set */
     unsigned n;
     struct state_job job;
 };
@@ -44,57 +44,57 @@ struct state {
     bool engines_only;            /* the set of a controller that is not this supervisor's */
     char label[ENGINE_SET_BYTES]; /* TIME-PID: in the names of its output files and of its first
                                    * set */
-    int64_t pid; /* the supervisor's; -1 where the file cannot be read: `error` says why */
+    int64_t pid; /* the supervisor's; -1: the file cannot be read, and `error` says why */
     int64_t born;
     double started;
-    char socket[PATH_BYTES]; /* where its supervisor can be asked (control.h); "": nowhere */
+    char socket[PATH_BYTES]; /* the supervisor's control socket (control.h); "": none */
     struct state_job controller;
     struct state_set *sets; /* in the order in which they were added */
     struct ipcl_error error;
 };
 
-/* Fills in this process, this machine and now. Returns 0 or -1 with `error` set. */
+/* Fills in this process, this host and the time. Returns 0 or -1 with `error` set. */
 int state_init(struct state *state, const char *profile_dir, const char *pid_dir,
                const char *cluster_id, bool engines_only, struct ipcl_error *error);
 void state_clear(struct state *state);
-/* Appends a set of that name. NULL with `error` set where memory is short. */
+/* Appends a set with that name. NULL with `error` set if memory is short. */
 struct state_set *state_add_set(struct state *state, const char *name, struct ipcl_error *error);
 void state_remove_set(struct state *state, struct state_set *set);
-/* Makes `to` a copy, to be cleared also on failure. Returns 0 or -1 with `error` set. */
+/* Makes `to` a copy; clear it also on failure. Returns 0 or -1 with `error` set. */
 int state_copy(struct state *to, const struct state *from, struct ipcl_error *error);
 /* How many engines its sets have in all. */
 unsigned state_engine_count(const struct state *state);
 /* Writes the file, whole or not at all. Returns 0 or -1 with `error` set. */
 int state_write(const struct state *state, struct ipcl_error *error);
 void state_remove(const struct state *state);
-/* Reads again what may have changed since. Returns false where the file has gone, or is that of
- * another supervisor, which has begun a cluster of the same name: the state stays as it was. */
+/* Reads the file again. Returns false if it has gone, or belongs to another supervisor now, which
+ * has begun a cluster of the same name: then the state stays as it was. */
 bool state_refresh(struct state *state);
-/* Takes over that other supervisor's. Returns false where there is none: the state stays as it
- * was. */
+/* Reads the file if it belongs to another supervisor now. Returns false if it does not: then the
+ * state stays as it was. */
 bool state_reload(struct state *state);
-/* A process of a job that runs, or whose session has processes left; 0 for none. */
+/* A process of a job that runs, or whose session has processes left; 0: none. */
 int64_t state_process_left(const struct state_job *job);
 
-/* Whether a process is one of those that a state knows of. */
+/* Whether a state names this process. */
 bool state_names(const struct state *state, int64_t pid);
 
-/* Calls `visit` for each state file in a profile's pid/; the state is cleared afterwards. Of a file
- * that cannot be read path, cluster_id and engines_only are known from its name. Stops when
- * `visit` returns other than 0, and returns that. */
+/* Calls `visit` for each state file in a profile's pid/; the state is cleared afterwards. If a file
+ * cannot be read, path, cluster_id and engines_only are known from its name. Stops when `visit`
+ * does not return 0, and returns what it returned. */
 int state_each(const char *pid_dir, int (*visit)(void *context, struct state *state),
                void *context);
 
-/* Whether the state was written on this machine, and whether since it was booted. */
+/* Whether the state was written on this host, and whether since the host was booted. */
 bool state_is_of_host(const struct state *state);
 bool state_is_here(const struct state *state);
-/* Whether it has jobs that are known and can be stopped from any machine. */
+/* Whether it has jobs that can be found and stopped from any host. */
 bool state_outlives(const struct state *state);
 /* Whether its supervisor runs. */
 bool state_supervised(const struct state *state);
 
-/* Only one process at a time looks at the states and adds its own: returns a descriptor to close,
- * or -1 with `error` set. */
+/* Takes the lock under which one process at a time reads the states and adds its own. Returns a
+ * descriptor to close, or -1 with `error` set. */
 int state_lock(const char *pid_dir, struct ipcl_error *error);
 
 #endif

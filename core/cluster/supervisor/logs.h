@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Writes the last lines of a file, each indented, behind a line that names it. False where it is
- * empty or not there. */
+/* Writes a line that names the file, and then its last lines, each indented. Returns false if the
+ * file is empty or does not exist. */
 bool logs_tail(const char *path, unsigned lines, FILE *stream);
-/* Waits until the last writer of an engine's output file, its watcher, which outlives it for a
- * moment, has let go of it: a lock says so (flock(2)). It waits for `patience_ms` at most, and not
- * where there is no such file. */
+/* Waits until an engine's output file is complete: its watcher, which outlives the engine for a
+ * moment, writes last and holds a lock on the file until then (flock(2)). Waits for `patience_ms`
+ * at most, and not if there is no such file. */
 void logs_await_end(const char *path, int patience_ms);
-/* Removes what earlier runs of this cluster left, "ipengine[-ID]-TIME-PID...", likewise of
- * ipcontroller and ipcluster; and what clusters of other ids left, but for the `kept_max` newest.
- * What has a state in `pid_dir` keeps its files. */
+/* Removes the files of earlier runs of this cluster, "ipengine[-ID]-TIME-PID...", and likewise of
+ * ipcontroller and ipcluster. Also removes those of clusters with other ids, except the `kept_max`
+ * newest. Files of a cluster with a state in `pid_dir` are kept. */
 void logs_clean(const char *folder, const char *pid_dir, const char *cluster_id, size_t kept_max);
 
 #endif

@@ -9,8 +9,9 @@
 #include "cluster/control/progress.h"
 #include "cluster/state/state.h"
 
-/* Ends those of a state's supervisor, which has gone, and runs the loop until they have: politely,
- * and where that takes too long, not. Call it before anything else is looked after. */
+/* Ends those of a state's supervisor, which has gone, and runs the loop until they have ended. It
+ * asks them to end, and kills them if that takes too long. Call it before the loop has any other
+ * work. */
 void strays_end(uv_loop_t *loop, struct children *children, struct progress *progress,
                 const struct state *state);
 

@@ -18,9 +18,8 @@ int supervisor_run(struct cluster *cluster, struct progress *progress, struct da
  * exit code. */
 int supervisor_clean_up(struct cluster *cluster, struct progress *progress,
                         const struct state *state);
-/* In a word how the cluster of a state file is: starting, running, stopping; stale where its
- * supervisor was killed and it runs on, stopped where nothing of it runs, elsewhere where another
- * machine has it. */
+/* A word for a state file's cluster: starting, running or stopping; stale if its supervisor was
+ * killed and it runs on; stopped if nothing of it runs; elsewhere if it is on another host. */
 const char *supervisor_state_word(struct cluster *cluster, const struct state *state);
 
 #endif

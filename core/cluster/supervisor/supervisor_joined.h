@@ -1,5 +1,5 @@
-/* A set that the supervisor starts for ipcluster engines, with the settings, environment and folder
- * of that command. */
+/* A set that the supervisor starts for an `ipcluster engines`, with the settings, environment and
+ * folder of that command. */
 #ifndef CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
 #define CLUSTER_SUPERVISOR_SUPERVISOR_JOINED_H
 
@@ -11,11 +11,11 @@ struct joined {
     struct cluster cluster;
     struct workplace place;
     struct progress progress;
-    struct caller *caller; /* whoever asked for it; NULL: has gone */
+    struct caller *caller; /* whoever asked for it; NULL: it has gone */
     char label[ENGINE_SET_BYTES];
 };
 
-/* What is said of the set from now on is for that caller, until the set has ended or the caller has
+/* Messages about the set go to that caller from now on, until the set has ended or the caller has
  * gone. */
 void supervisor_tell_caller(struct joined *joined, struct caller *caller);
 

@@ -1,5 +1,5 @@
-/* The connection to the hub of a controller: its sockets, and what seals and verifies their
- * messages. Of the files of this folder. */
+/* The connection to the hub of a controller, for this folder: its sockets, and the seals of their
+ * messages. */
 #ifndef CLUSTER_WATCH_HUB_LINK_H
 #define CLUSTER_WATCH_HUB_LINK_H
 
@@ -30,7 +30,7 @@ struct hub_link {
 
 /* A message that was verified. */
 struct hub_message {
-    const char *type;    /* of the header; NULL: it names none */
+    const char *type;    /* from the header; NULL: none */
     const char *answers; /* the msg_id of its parent; NULL: it has none */
     json_t *header, *parent, *metadata, *content;
 };
@@ -39,8 +39,8 @@ enum hub_link_outcome {
     HUB_LINK_EMPTY,   /* there is none */
     HUB_LINK_MESSAGE, /* hub_message_release() when done */
     HUB_LINK_DROPPED, /* it does not verify, which was logged */
-    HUB_LINK_STALE    /* a notification of another life than the known: another controller has come,
-                         or this one has not answered yet */
+    HUB_LINK_STALE    /* a notification of an unknown life: another controller has come, or this one
+                         has not answered yet */
 };
 
 /* Reads the connection file at `path`, keeps `path`, and makes the sockets of a link that is all
@@ -48,15 +48,15 @@ enum hub_link_outcome {
 int hub_link_open(struct hub_link *link, struct registry *registry, const char *path,
                   struct ipcl_error *error);
 void hub_link_close(struct hub_link *link);
-/* Sends a request: to the engine of that uuid, or, where it is NULL, to the hub. Returns its
- * msg_id, which is there until the next; NULL: it could not be sent. */
+/* Sends a request to the engine with the uuid `engine`, or to the hub if that is NULL. Returns its
+ * msg_id, valid until the next call; NULL: it could not be sent. */
 const char *hub_link_send(struct hub_link *link, void *socket, const char *engine,
                           const char *msg_type, const json_t *content);
 /* Takes the next message of a socket, without waiting. */
 enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
                                        struct hub_message *received);
 void hub_message_release(struct hub_message *received);
-/* Takes from an answer of the hub which of its controller's lives it is. */
+/* Takes the name of the controller's life from an answer of the hub. */
 void hub_link_note_life(struct hub_link *link, const json_t *content);
 
 #endif

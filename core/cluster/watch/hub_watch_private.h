@@ -1,5 +1,5 @@
-/* What watching the hub on the event loop (hub_watch.c) and asking it without one (hub_alone.c)
- * share. */
+/* What the files share that watch the hub on the event loop (hub_watch.c), and that ask it without
+ * one (hub_alone.c). */
 #ifndef CLUSTER_WATCH_HUB_WATCH_PRIVATE_H
 #define CLUSTER_WATCH_HUB_WATCH_PRIVATE_H
 
@@ -15,12 +15,12 @@ struct watched_engine {
     UT_hash_handle hh;
     unsigned long order; /* in which it came */
     bool listed;         /* in the hub's last answer */
-    bool told;           /* to end */
+    bool told;           /* it was asked to end */
     int id;
     int64_t pid;
     bool ranked;
-    char python[32], executable[256]; /* its version, and where it is; "": it does not say */
-    long long idle_ms;                /* hub_measure.c; likewise the next */
+    char python[32], executable[256]; /* its Python's version and path; "": it does not say */
+    long long idle_ms;                /* for hub_measure.c, like the next */
     json_int_t completed;
     char set[64];
     char host[65];
@@ -40,7 +40,7 @@ struct hub_watch {
     bool asking_soon;
     bool worked;
     bool measures; /* hub_measure.c: */
-    unsigned mute; /* so many answers have not said it */
+    unsigned mute; /* how many answers have not said it */
     struct hub_work work;
     double worked_s, tasks_done; /* the latest count most */
     unsigned long long done;     /* in the last answer */
@@ -51,17 +51,17 @@ struct hub_watch {
     struct watched_engine *engines;
     unsigned long mark; /* the next one's order */
     struct engine_names names;
-    json_t *answers; /* to the last request of each kind, by their types, for hub_alone.c; NULL:
-                        they are not kept */
+    json_t *answers; /* the last ones of each type, by type, for hub_alone.c; NULL: not kept */
 };
 
-/* Takes all that has come. ZMQ_FD tells of changes only, so this also follows each sending. */
+/* Takes all messages that have come. ZMQ_FD only tells of changes, so call this also after each
+ * sending. */
 void hub_watch_drain(struct hub_watch *watch, void *socket);
-/* Takes what an answer says of work, after the engines. hub_measure.c */
+/* hub_measure.c: takes what an answer says about work. Call it after the engines are taken. */
 void hub_measure_take(struct hub_watch *watch, const json_t *content);
-/* Takes what an engine answers that was told to end. Likewise. */
+/* hub_measure.c: takes the answer of an engine that was told to end. */
 void hub_measure_reply(struct hub_watch *watch, const struct hub_message *message);
-/* Without handles on a loop. */
+/* Frees it. It must have no handles on a loop. */
 void hub_watch_free(struct hub_watch *watch);
 
 #endif
