@@ -15,7 +15,7 @@ struct awaited {
     char name[]; /* of the request: its session, a space and its msg_id */
 };
 
-/* NULL where memory is short. */
+/* NULL if memory is short. */
 static struct awaited *name_request(const struct ipcl_member *session, const char *msg_id)
 {
     size_t id_size = strlen(msg_id) + 1;

@@ -51,8 +51,8 @@ static size_t count(char *const *words)
 #ifdef __SANITIZE_ADDRESS__
 void __asan_init(void);
 
-/* AddressSanitizer's runtime has to be a program's first library. The dynamic linker, which is
- * asked by name, loads it for this program and, unlike LD_PRELOAD, for none that it starts. */
+/* AddressSanitizer's runtime must be a program's first library. The dynamic linker, run as a
+ * program, loads it for this program and, unlike LD_PRELOAD, for none that this program starts. */
 static size_t lead(char **words, char *program)
 {
     static char preload[] = "--preload", argv0[] = "--argv0";
@@ -73,7 +73,7 @@ static size_t lead(char **words, char *program)
 }
 #endif
 
-/* Executes `command` with the arguments behind, and returns where that fails. */
+/* Executes `command` followed by `arguments`. Returns only if that fails. */
 static int execute(char *const *command, char *const *arguments, struct ipcl_error *error)
 {
     size_t leading = count(command), following = count(arguments);

@@ -52,8 +52,8 @@ int capture_map(struct capture *capture, struct ipcl_error *error)
     return 0;
 }
 
-/* A way to the same file that never waits for its reader, or -1. A pipe or terminal is opened again
- * for that, because others have the descriptor that we have, too. */
+/* A descriptor for the same file that never waits for its reader, or -1. A pipe or terminal is
+ * opened again for that, because other processes share the descriptor that we have. */
 static int open_copy(int target)
 {
     struct stat what;
@@ -74,8 +74,8 @@ static void close_pipe(struct capture_stream *stream)
 
 static struct capture *started;
 
-/* In a child that user code forks. It may print and outlive the engine. As long as a process has
- * the reading end of a pipe, writers wait for ever, though nobody reads. */
+/* Runs in a child that user code forks, which may print and outlive the engine. As long as a
+ * process has the reading end of a pipe, writers wait for ever, though nothing reads. */
 static void leave_pipes(void)
 {
     for (int i = 0; i < 2; i++)
@@ -87,7 +87,7 @@ void capture_start(struct capture *capture)
     started = capture;
     pthread_atfork(NULL, NULL, leave_pipes);
     fflush(NULL);
-    /* What a C library prints line by line is to be seen line by line. */
+    /* Each line that a C library prints appears at once. */
     setvbuf(stdout, NULL, _IOLBF, 0);
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing >= 0) {
@@ -154,8 +154,8 @@ static void remember(struct capture_words *words, const char *text, size_t size)
     words->size = kept + size;
 }
 
-/* The length of the UTF-8 sequence at `text`; 0 where it is cut short by the end; -1 where it is
- * none (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+/* The length of the UTF-8 sequence at `text`; 0 if the end cuts it short; -1 if it is none (RFC
+ * 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 static int sequence_length(const unsigned char *text, size_t size)
 {
     if (text[0] < 0x80)
@@ -178,8 +178,8 @@ static int sequence_length(const unsigned char *text, size_t size)
     return length;
 }
 
-/* Copies valid UTF-8 to `clean`, which has room for REPLACEMENT in the place of each byte; up to an
- * unfinished sequence at the end, unless `all`. Returns the bytes written, and those read in
+/* Copies valid UTF-8 to `clean`, which has room for a REPLACEMENT of each byte. Unless `all`, stops
+ * before an unfinished sequence at the end. Returns the bytes written, and those read in
  * `*taken`. */
 static size_t make_valid(const char *text, size_t size, bool all, char *clean, size_t *taken)
 {
@@ -224,7 +224,7 @@ static void publish(struct capture *capture, struct capture_stream *stream, bool
     stream->shown_ms = stream->since_ms = now_ms;
 }
 
-/* Reads once. Returns false where the pipe was empty. */
+/* Reads once. Returns false if the pipe was empty. */
 static bool read_some(struct capture_stream *stream)
 {
     struct capture_text *held = stream->held;

@@ -28,7 +28,7 @@ static struct {
     int ports[FRONTEND_PORTS];
 } entrance;
 
-/* Returns false where it is no connection of a kind that engines have. */
+/* Returns false if it is no connection of a kind that engines have. */
 static bool find_place(int fd, struct place *place)
 {
     socklen_t size = sizeof(place->address);

@@ -65,8 +65,7 @@ static int read_info(struct engine *engine, const char *info, struct ipcl_error 
                             &engine->stated, error);
 }
 
-/* A setting that is given replaces what the file says; with `if_none` only where the file says
- * nothing. */
+/* A given setting replaces what the file says; with `if_none` only if the file says nothing. */
 static int set_text(const struct engine *engine, const char *class_name, const char *name,
                     bool if_none, char *text, size_t bytes, struct ipcl_error *error)
 {

@@ -94,7 +94,7 @@ static void signal_request(struct io *io, struct job *job)
     kill(getpid(), number);
 }
 
-/* When an engine is to stop that drains: `seconds` from now, or where that is no number, never. */
+/* When a draining engine must stop: `seconds` from now, or never, if that is no number. */
 static long long drained_ms(const json_t *seconds)
 {
     double left = json_is_number(seconds) ? json_number_value(seconds) : DRAIN_MAX_S;
@@ -120,9 +120,9 @@ static const char *occupation(const struct io *io)
                                                    : NULL;
 }
 
-/* With a member `drain` the engine ends when it has done what it has begun, or so many seconds
- * later (null: however long that takes). The reply is also published, for the other clients of this
- * engine. With a member `idle` it ends only where nobody would miss it. */
+/* With a member `drain` the engine ends when it has done what it has begun, or after as many
+ * seconds (null: however long that takes). The reply is also published, for the other clients of
+ * this engine. With a member `idle` it ends only if nobody would miss it. */
 static void shutdown_request(struct io *io, struct job *job)
 {
     const json_t *drain = json_object_get(job->content, "drain");

@@ -1,5 +1,5 @@
-/* What an engine says of itself: host, process and MPI rank; what it runs, in kernel_info_reply's
- * words where there are; the set and the batch job that it belongs to. I/O thread. */
+/* What an engine says about itself: host, process and MPI rank; what it runs, in the words of
+ * kernel_info_reply if it has them; its engine set and its batch job. I/O thread. */
 #include "engine/facts.h"
 
 #include <ctype.h>
@@ -8,10 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The hub takes shorter lines, and where one is none it drops all that the engine says. */
+/* The hub takes only shorter texts, of one line. If one is not, it drops all that the engine
+ * says. */
 #define FACT_BYTES 256
 
-/* Adds what there is, if the hub takes it. */
+/* Adds a fact, if it is known and the hub takes it. */
 static void add(json_t *facts, const char *name, const char *text)
 {
     size_t length = 0;

@@ -46,8 +46,8 @@ static struct ipcl_buffer retain(void *base, const struct ipcl_request *request,
     return buffer;
 }
 
-/* Has the I/O thread run an errand. Returns false where there is none to do it: the engine has not
- * registered yet, or this is a child that user code has forked. */
+/* Has the I/O thread run an errand. Returns false if there is no such thread: it has not started,
+ * or this is a child that user code has forked. */
 static bool send_errand(struct host *host, struct errand *errand)
 {
     return getpid() == host->pid && link_send(&host->engine->link, errand);

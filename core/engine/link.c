@@ -38,8 +38,7 @@ static void wait_for(sem_t *semaphore)
         ;
 }
 
-/* An eventfd that is neither full nor closed takes the write: nothing remains to be done where it
- * fails. */
+/* An eventfd that is neither full nor closed takes the write: so there is no failure to handle. */
 static void announce(int fd)
 {
     uint64_t one = 1;

@@ -1,4 +1,4 @@
-/* What an MPI launcher says of this process in its environment, and whether MPI bears it out. */
+/* What an MPI launcher says in this process's environment, and whether its MPI agrees. */
 #include "engine/mpi.h"
 
 #include <dlfcn.h>
@@ -24,8 +24,8 @@ bool mpi_was_launched(void)
     return false;
 }
 
-/* How many processes an MPI launcher has started as one world, and which launcher. The nearest
- * comes first: an mpiexec may have been started by srun, and starts its own servers by it. */
+/* How many processes an MPI launcher has started as one world, and which launcher. The innermost
+ * one comes first: srun may have started an mpiexec, which starts its own servers with srun. */
 static int launched_size(const char **launcher)
 {
     static const struct {

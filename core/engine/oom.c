@@ -1,5 +1,5 @@
-/* What the kernel has killed for memory: counters of the control group and of the host, which
- * anybody may read, as its log may not be. */
+/* How many processes Linux has killed for lack of memory: from counters of the control group and of
+ * the host. Unlike Linux's log, everybody may read these. */
 #include "engine/oom.h"
 
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #define LINE_BYTES  4096
 #define HOST_EVENTS "/proc/vmstat"
 
-/* The number behind a word at the beginning of a line; -1: there is none. */
+/* The number after a word at the beginning of a line; -1: there is none. */
 static long long count_in(const char *path, const char *word)
 {
     char line[LINE_BYTES];
@@ -51,7 +51,7 @@ void oom_look(struct oom *oom)
     oom->host = count_in(HOST_EVENTS, "oom_kill");
 }
 
-/* The group counts each of its own, also where it was the host that had no more. */
+/* The group counts each of its own processes, also if the host had no more memory. */
 void oom_describe(const struct oom *since, char *text, size_t size)
 {
     bool own = since->group >= 0;

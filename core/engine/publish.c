@@ -49,8 +49,8 @@ void publish_release(const struct ipcl_buffer *buffers, size_t count)
             buffers[i].release(buffers[i].owner);
 }
 
-/* Sets a parent's packed header, as the door's readers unpack it: where they speak otherwise than
- * who made it, packed anew, in `*made`, for the caller to free. */
+/* Sets a parent's packed header in the door's serialization. If it was packed in another one, packs
+ * it anew in `*made`, for the caller to free. */
 static void set_header(const struct door *door, const struct ipcl_serial_operations *serial,
                        char *header, size_t size, struct session_parts *parts, char **made)
 {

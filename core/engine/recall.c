@@ -52,8 +52,8 @@ static json_t *what_is_here(const struct io *io)
     return here;
 }
 
-/* Marks an answer as one that may have come before, by the counter under which its task came: it is
- * none to a later attempt at that. Returns 0 or -1. */
+/* Marks an answer as repeated, with the counter with which its task came: so it does not count as
+ * the answer to a later attempt. Returns 0 or -1. */
 static int mark(const struct io *io, struct message *message, uint64_t counter)
 {
     const struct door *door = &io->cluster;
@@ -68,7 +68,7 @@ static int mark(const struct io *io, struct message *message, uint64_t counter)
     return status;
 }
 
-/* Returns whether the answer is kept. `counter`: the task's, 0 where that is not known. */
+/* Returns whether the answer was kept and sent. `counter`: the task's; 0: not known. */
 static bool answer_again(struct io *io, const char *msg_id, uint64_t counter, void *socket)
 {
     struct ipcl_error error;
@@ -90,7 +90,7 @@ static bool answer_again(struct io *io, const char *msg_id, uint64_t counter, vo
     return sent;
 }
 
-/* Of another controller nothing is taken any more, once one has asked. */
+/* Once a controller has asked, tasks of an earlier one are no longer accepted. */
 static void meet(struct io *io, const char *life)
 {
     struct recall *recall = &io->recall;

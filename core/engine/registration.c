@@ -129,8 +129,8 @@ static int ask_controller(struct io *io, long long now_ms, struct ipcl_error *er
     return 0;
 }
 
-/* Connects to the first of the controller's addresses that answers; where there is but one, or one
- * is taken, this is only to learn why the connection does not come about. */
+/* Connects to the first of the controller's addresses that answers. If there is only one, or one
+ * was taken, this only finds out why there is no connection. */
 static void try_addresses(struct io *io, long long now_ms)
 {
     struct connection *connection = &io->engine->connection;
@@ -160,7 +160,7 @@ int registration_start(struct io *io, struct ipcl_error *error)
     return reach_has_choice(registration->reach) ? 0 : ask_controller(io, now_ms, error);
 }
 
-/* The file may have been that of a controller that has gone: its successor's leads to it. Returns
+/* The file may have been that of a controller that has gone, and now be its successor's. Returns
  * whether the engine begins anew. */
 static bool follow_file(struct io *io)
 {
@@ -463,7 +463,7 @@ static void complete_again(struct io *io, const json_t *content)
                 &period_ms, "evalue", &evalue);
     io->registration.again = false;
     if (strcmp(status, "ok") || id < 0) {
-        /* ipyparallel's controller says so where it has not given the engine up. */
+        /* ipyparallel's controller says so if it has not given the engine up. */
         log_info("the controller answers: %s", evalue);
         return;
     }

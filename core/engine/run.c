@@ -74,7 +74,7 @@ static int read_batch_job(struct program *program, struct ipcl_error *error)
     return 0;
 }
 
-/* Reads the command line. Returns 0; -1 with `error` set; 1 where help was asked for and given. */
+/* Reads the command line. Returns 0; -1 with `error` set; 1 if help was asked for and given. */
 static int read_arguments(struct settings *settings, int argc, char **argv,
                           struct ipcl_error *error)
 {
@@ -91,8 +91,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv,
     return count ? -1 : carry_answer(settings, (const char *const[]){"kernel", "mpi", NULL}, error);
 }
 
-/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 where help was asked for and
- * given; not at all where the program becomes another. */
+/* Settings, profile and plugins. Returns 0; -1 with `error` set; 1 if help was asked for and given.
+ * Does not return if the process becomes another program. */
 static int set_up(struct program *program, int argc, char **argv, struct ipcl_error *error)
 {
     program->settings = settings_create(&engine_program, error);
@@ -172,8 +172,8 @@ static int serve(struct program *program, struct ipcl_error *error)
 {
     struct engine *engine = &program->engine;
     pthread_t thread;
-    /* The limit of descriptors is not raised, though it could be: it is also that of user code,
-     * where select() takes numbers up to 1023 only, and of the programs that user code starts. */
+    /* The limit of descriptors is not raised, though it could be. It also holds for user code,
+     * where select() takes only numbers up to 1023, and for programs that user code starts. */
     const struct socket_needs needs = {
         .who = "ipengine", .io_threads = 1, .descriptors = OWN_DESCRIPTORS, .threads = 1};
     engine->context = socket_context(&needs, error);

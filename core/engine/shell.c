@@ -8,7 +8,7 @@
 #include "engine/stats.h"
 #include "engine/watched.h"
 
-/* Finds out what kind of job a request is. Returns false where the kernel does not answer it. */
+/* Finds out what kind of job a request is. Returns false if the kernel does not answer it. */
 static bool find_kind(struct io *io, struct job *job)
 {
     const char *const *type = io->engine->kernel->requests;

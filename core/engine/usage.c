@@ -1,5 +1,5 @@
-/* What a usage_request is answered with: the processor time and memory of the engine and what it
- * started, and of the host, as Jupyter's resource monitors show them. I/O thread. */
+/* The answer to a usage_request: processor time and memory of the engine with its children, and of
+ * the host, as Jupyter's resource monitors show them. I/O thread. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -20,7 +20,8 @@ struct process {
     bool ours;
 };
 
-/* The fields of proc(5)'s /proc/PID/stat, behind the command in parentheses, which may hold any. */
+/* The fields of /proc/PID/stat (proc(5)) that follow the command. That is in parentheses, and may
+ * have any characters. */
 static bool read_process(const char *pid, struct process *process)
 {
     char path[64], line[1024];
@@ -77,7 +78,7 @@ static void mark_descendants(struct process *list, size_t count)
         qsort(list, count, sizeof(*list), by_pid);
     for (size_t i = 0; i < count; i++) {
         struct process *at = &list[i];
-        /* The list was not read in one moment: what it says of parents may be a circle. */
+        /* The list was not read at one moment: its parents may form a circle. */
         for (int depth = 0; at && !at->ours && depth < DEPTH_MAX; depth++) {
             struct process parent = {.pid = at->parent};
             at = bsearch(&parent, list, count, sizeof(*list), by_pid);
@@ -86,8 +87,7 @@ static void mark_descendants(struct process *list, size_t count)
     }
 }
 
-/* The number behind `key` in a file of lines such as "Pss:  123 kB", in bytes; -1 where it is not
- * there. */
+/* The number after `key` in a file of lines such as "Pss:  123 kB", in bytes; -1: there is none. */
 static long long read_bytes(const char *path, const char *key)
 {
     char line[256];

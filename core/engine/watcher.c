@@ -1,5 +1,5 @@
-/* The watcher: a process of one thread, of the C library alone, which sleeps until the engine is
- * gone. Only then does it load what it takes to tell the controller. */
+/* The watcher: a process with one thread and no library except C's, which sleeps until the engine
+ * has ended. Only then does it load what it needs to tell the controller. */
 #include "engine/watcher.h"
 
 #include <errno.h>
@@ -41,16 +41,16 @@ struct watch {
     const struct watch_begun *begun; /* NULL: the engine has not handed over */
     struct capture capture;
     pid_t pid;      /* the engine's */
-    int process;    /* readable once the engine has ended; -1 where the kernel has no such thing */
-    int socket;     /* on which the engine speaks; its other end closes with the engine */
+    int process;    /* a pidfd: readable once the engine has ended; -1: Linux has none */
+    int socket;     /* from the engine; its other end closes with the engine */
     int claims[2];  /* on the output files; -1: none */
     bool dead;      /* it has ended; otherwise it has become another program */
     struct oom oom; /* when it began */
 };
 
-/* Claims an output file, so that a program that shows its end knows that more may come: see logs.h
- * of the supervisor. It has its own descriptor: the engine and its children have the others,
- * too. */
+/* Locks an output file, so that a program that shows its end knows that more may come: see the
+ * supervisor's logs.h. It needs its own descriptor, because the engine and its children share the
+ * others. */
 static int claim(int target)
 {
     struct stat what;
@@ -149,7 +149,7 @@ static ssize_t take_over(struct watch *watch)
     return watch->begun ? size : 0;
 }
 
-/* Takes what the engine says of itself. Returns as recv(2) does. */
+/* Receives what the engine says about itself. Returns as recv(2) does. */
 static ssize_t hear(struct watch *watch)
 {
     ssize_t size = recv(watch->socket, &watch->heard, sizeof(watch->heard), MSG_DONTWAIT);
@@ -173,8 +173,8 @@ static void wait_for_end(struct watch *watch)
     watch->dead = watch->process < 0 ? kill(watch->pid, 0) : poll(&fds[1], 1, END_MS) > 0;
 }
 
-/* The engine's wait status, as long as its parent has not asked for it. Returns whether it is
- * known (proc(5), stat: the last field). */
+/* The engine's wait status, while its parent has not asked for it. Returns whether it is known
+ * (proc(5), stat: the last field). */
 static bool read_zombie(const struct watch *watch, int *status)
 {
     char path[32], line[2048];
@@ -188,7 +188,7 @@ static bool read_zombie(const struct watch *watch, int *status)
     return state && state[1] && state[2] == 'Z' && last && sscanf(last, "%d", status) == 1;
 }
 
-/* And after it has asked: Linux 6.15 and later tell it to anybody with the file descriptor
+/* The same after the parent has asked: Linux 6.15 and later tell it to every process with the pidfd
  * (linux/pidfd.h). */
 static bool read_reaped(const struct watch *watch, int *status)
 {
@@ -226,7 +226,7 @@ static void describe_core(char *text, size_t size)
         snprintf(text, size, "; it has left a core file (kernel.core_pattern is %s)", pattern);
 }
 
-/* Whether a signal is one that others send. */
+/* Whether another process sends such a signal: it is not raised by a fault. */
 static bool is_sent(int signum)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};

@@ -64,8 +64,8 @@ static int plan(struct batch *batch, const struct ipcl_launch *launch, struct ip
     return 0;
 }
 
-/* What a job is of a launch: all, or a part. Of several labels none begins with another, as some
- * systems look for the beginning of a name. */
+/* A job's part of a launch, or all of it. The numbers in labels have equally many digits, because
+ * some systems look for the beginning of a name. */
 static struct ipcl_launch part_of(const struct ipcl_launch *launch, const struct batch_job *job,
                                   char label[BATCH_TEXT_BYTES])
 {
@@ -124,7 +124,7 @@ static int show_job(struct batch_job *job, const struct ipcl_launch *launch, FIL
     return status;
 }
 
-/* The command, a line, and the script; of several jobs those of the first. */
+/* The command, a line, and the script; if there are several jobs, those of the first. */
 static char *batch_preview(void *self, const struct ipcl_launch *launch, struct ipcl_error *error)
 {
     struct batch *batch = self;
@@ -181,8 +181,8 @@ static int send_signal(struct batch *batch, int signum, struct ipcl_error *error
     return status;
 }
 
-/* A job that does not run has nothing that could hear a signal; one that is to be killed is
- * cancelled where there is no other way. */
+/* A job that does not run has no process for a signal. A job that is to be killed is cancelled if
+ * there is no other way. */
 static int batch_signal(void *self, int signum, struct ipcl_error *error)
 {
     struct batch *batch = self;
@@ -213,7 +213,8 @@ static int batch_stop(void *self, struct ipcl_error *error)
     return 0;
 }
 
-/* Whether an engine's job, as it names it, may be this one: an array's elements have its number. */
+/* Whether the id that an engine has for its job may be this job's: elements of an array have the
+ * array's number. */
 static bool may_be(const struct batch_job *job, const char *name)
 {
     const char *id = strstr(name, " job ");
@@ -239,7 +240,7 @@ bool batch_goes_on(const void *self)
     return batch->job_count > 1;
 }
 
-/* Whether nothing of it runs: one that is being submitted is cancelled when its id is known. */
+/* Whether nothing of it runs. A job that is being submitted is cancelled when its id is known. */
 static bool waits(const struct batch_job *job)
 {
     return job->step != BATCH_RUNNING && job->step != BATCH_ENDED && !job->forgone;

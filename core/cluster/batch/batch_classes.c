@@ -70,7 +70,7 @@ static const struct ipcl_option common[] = {
      "Which group of the expression is the id. 0: the first group, or the whole match if there is "
      "no group."},
 };
-/* What ipyparallel has beside these. */
+/* ipyparallel's other settings. */
 #define IGNORED(names, why)                                                                        \
     {                                                                                              \
         names, IPCL_IGNORED, "", NULL, NULL, why                                                   \
@@ -113,7 +113,7 @@ static const char *fallback(const struct ipcl_batch_system *system,
     return option->fallback;
 }
 
-/* All rows: common ones, or the system's own in their place, and then the others of its own. */
+/* All rows: the common ones, or the system's own instead, and then the system's other rows. */
 static size_t fill_options(const struct ipcl_batch_system *system, struct ipcl_option *options)
 {
     size_t count = 0;

@@ -9,8 +9,9 @@
 
 #define ENDS_BYTES_MAX (1 << 20)
 
-/* HOST PID STATUS. The process number is told by what becomes the program, whose output is that of
- * the wrapper. Batch systems send signals to all processes of a job: the wrapper outlives them. */
+/* Writes HOST PID STATUS. The shell that becomes the program prints its pid; the program's output
+ * goes where the wrapper's does. Batch systems send signals to all processes of a job: the wrapper
+ * outlives them. */
 static const char wrapper[] =
     "trap : HUP INT QUIT ALRM TERM USR1 USR2; "
     "{ p=$(exec sh -c 'echo $$; exec \"$@\" >&3 3>&-' sh \"$@\"); s=$?; } "
@@ -66,8 +67,9 @@ void batch_pass_ends(struct batch_job *job)
     free(text);
 }
 
-/* An end is reported when it was there at the look before, too, as a job's own end has the better
- * reason; and the last one with the job, which may have more to do. */
+/* An end is reported if it was also there at the previous look, because the end of the whole job
+ * has the better reason. The last copy's end is reported with the job's, which may have more to
+ * do. */
 bool batch_read_ends(struct batch_job *job)
 {
     size_t size;

@@ -147,8 +147,8 @@ void batch_tell(struct batch *batch)
         tell_several(batch);
 }
 
-/* The state says that it ended before anybody hears of it. Each copy of one of several jobs is
- * reported by itself, and counts as one that was started: the others are waited for. */
+/* The state says that the job ended before the end is reported. If there are several jobs, each
+ * copy is reported singly, and counts as started: the other jobs are waited for. */
 void batch_end(struct batch_job *job, int status, const char *reason)
 {
     struct batch *batch = job->batch;
@@ -203,7 +203,7 @@ void batch_cancel(struct batch_job *job)
         base->log(base->host, IPCL_LOG_WARN, error.text);
 }
 
-/* By one command. Where it fails each is cancelled by itself when it is looked at. */
+/* With one command. If that fails, each job is cancelled singly at its next look. */
 void batch_cancel_all(struct batch *batch)
 {
     const struct ipcl_services *base = &batch->services->base;
@@ -270,7 +270,8 @@ void batch_ended(struct batch_job *job, const struct batch_record *record)
     batch_end(job, record->status, *record->text ? reason : "");
 }
 
-/* It was put back in the queue: its engines have gone, and come again when it is started again. */
+/* The job was put back into the queue: its engines have gone, and come again when it is started
+ * again. */
 static void is_requeued(struct batch_job *job)
 {
     const struct ipcl_launcher_services *services = job->batch->services;
@@ -310,7 +311,7 @@ void batch_is(struct batch_job *job, const struct batch_record *record)
         batch_watch(job);
         batch->services->started_some(batch->services->base.host, job->count);
     }
-    /* One that ends takes all of its engines with it. */
+    /* All engines of a job that ends go with it. */
     if (runs && !*record->text && !batch_ends(job) && batch_read_ends(job))
         batch_watch(job);
     if (runs && job->doubted && !batch_ends(job))

@@ -38,7 +38,7 @@ struct batch_question {
     size_t words, bytes;
 };
 
-/* Adds a job to a query where there is room, and marks it: the answer is about it. */
+/* Adds a job to a query if there is room, and notes that the query asks for it. */
 static void ask_for(struct batch_question *question, struct batch_job *job)
 {
     const char *option = job->batch->system->query.ids_option;
@@ -55,8 +55,8 @@ static void ask_for(struct batch_question *question, struct batch_job *job)
     job->looked_ms = -1;
 }
 
-/* The query's words and the ids of the job and of all others of the system that are known and have
- * room. Both of its members are for free(). Returns 0 or -1 with `error` set. */
+/* The query's words with the ids of the job and of the system's other known jobs that there is room
+ * for. Free both of its members. Returns 0 or -1 with `error` set. */
 static int make_question(struct batch_question *question, struct batch_job *job,
                          struct ipcl_error *error)
 {
@@ -99,8 +99,8 @@ struct batch_search {
     unsigned count; /* of its records */
 };
 
-/* Of an array's tasks, which are records of one job, one that runs counts first, then one that
- * waits, then one that ended badly. */
+/* An array's tasks are records of one job. A running one counts most, then one that waits, then one
+ * that ended badly. */
 static bool counts_more(const struct batch_record *record, const struct batch_record *than)
 {
     static const int ranks[] = {
@@ -151,8 +151,8 @@ static void tell_job(struct batch_job *job, const struct ipcl_command_end *end)
     }
 }
 
-/* A job that is told may end, and others with it: the list is read again after each. What they are
- * all together is told once. */
+/* Telling a job may end it, and others with it: so the list is read again after each. The state of
+ * all jobs together is told once. */
 static void answered(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct batch *asker = self;

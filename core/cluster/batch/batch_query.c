@@ -10,8 +10,8 @@
 
 #define GROUPS_MAX 10
 
-/* Python's \d, which POSIX has not; \s and \w are in the C library. To be freed; NULL where memory
- * is short. */
+/* Replaces Python's \d, which POSIX does not have; the C library has \s and \w. Malloc'ed; NULL if
+ * memory is short. */
 static char *translate(const char *expression)
 {
     char *posix = malloc(5 * strlen(expression) + 1), *to = posix;
@@ -30,7 +30,7 @@ static char *translate(const char *expression)
     return posix;
 }
 
-/* Returns 0, or -1 with `error` set; regfree() where it is 0. */
+/* Returns 0, for regfree(); or -1 with `error` set. */
 static int compile(const char *expression, regex_t *compiled, struct ipcl_error *error)
 {
     char reason[120], *posix = translate(expression);
@@ -53,8 +53,8 @@ int batch_check_expression(const char *expression, struct ipcl_error *error)
     return 0;
 }
 
-/* Copies what an expression means in a text to `found`; *end, where not NULL, is behind the match.
- * Returns whether it matches. */
+/* Copies the part of the text that the expression finds to `found`. Sets *end, if not NULL, to the
+ * end of the match. Returns whether it matches. */
 static bool search(const regex_t *compiled, unsigned group, const char *text, char *found,
                    size_t size, const char **end)
 {
@@ -141,7 +141,7 @@ static const struct ipcl_batch_state *find_state(const struct ipcl_batch_system 
     return state->words ? state : NULL;
 }
 
-/* Leaves `number` as it is where the text has none. */
+/* Does not change `number` if the text has none. */
 static bool find_number(const char *expression, const char *text, int *number)
 {
     char found[32];
@@ -151,8 +151,8 @@ static bool find_number(const char *expression, const char *text, int *number)
     return true;
 }
 
-/* How a job ended: its exit status, and where it has none and did not end well 1. Only the history
- * says more than its state does. */
+/* How a job ended: its exit status, or 1 if it has none and did not end well. Only the history says
+ * more than the job's state. */
 static void read_end(const struct ipcl_batch_system *system, const struct ipcl_batch_query *query,
                      const struct ipcl_batch_state *state, const char *text,
                      struct batch_record *record)
@@ -192,7 +192,7 @@ static void read_wait(const struct ipcl_batch_query *query, const struct ipcl_ba
              starts);
 }
 
-/* Of a state that the table does not know: it is there, and does not run. */
+/* A job in a state that the table does not have exists, and does not run. */
 static void read_record(const struct ipcl_batch_system *system,
                         const struct ipcl_batch_query *query, const char *text,
                         struct batch_record *record)

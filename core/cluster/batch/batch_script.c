@@ -101,8 +101,8 @@ static void add_word(struct values *values, const char *name, const char *text)
     add(values, name, template_quote(words));
 }
 
-/* The program as the script starts it: env NAME=value ... program arguments --mpi=... Or what
- * stands behind the program alone. */
+/* The program as the script starts it: env NAME=value ... program arguments --mpi=... With
+ * `args_alone`, only the words after the program. */
 static char *program_and_args(const struct batch_job *job, const struct ipcl_launch *launch,
                               bool args_alone)
 {
@@ -166,8 +166,8 @@ static void add_pattern(struct values *values, const char *text)
     free(escaped);
 }
 
-/* An amount of memory such as 4GB, 4g or 500 MiB, in MiB, rounded up; 0 where it is none. Units are
- * powers of 1024, as batch systems have them. */
+/* An amount of memory such as 4GB, 4g or 500 MiB, in MiB, rounded up; 0 if it is none. Units are
+ * powers of 1024, as in batch systems. */
 static int64_t mebibytes(const char *text)
 {
     static const char units[] = "KMGT";
@@ -186,8 +186,8 @@ static int64_t mebibytes(const char *text)
     return (int64_t)amount + ((double)(int64_t)amount < amount);
 }
 
-/* What settings come to for directives: {memory_mb}, "" where it is not given, and {engine_cores},
- * at least one. Returns 0 or -1 with `error` set. */
+/* Adds values for directives that follow from settings: {memory_mb}, "" if it is not given, and
+ * {engine_cores}, at least one. Returns 0 or -1 with `error` set. */
 static int add_sizes(struct values *values, const struct batch *batch, struct ipcl_error *error)
 {
     const struct ipcl_services *base = &batch->services->base;
@@ -208,7 +208,7 @@ static int add_sizes(struct values *values, const struct batch *batch, struct ip
     return 0;
 }
 
-/* What a template may name: of two with one name the first counts. */
+/* The values that a template may name. If two have one name, the first counts. */
 static int collect(struct values *values, const struct batch_job *job,
                    const struct ipcl_launch *launch, struct ipcl_error *error)
 {
@@ -239,7 +239,7 @@ static int collect(struct values *values, const struct batch_job *job,
     return values->failed ? ipcl_error_set(error, "no memory for a job's script") : 0;
 }
 
-/* Where a script's path or the output's is given: in this folder where it is no whole path. */
+/* The path of a script or output from the setting `given`: in this folder if it is relative. */
 static int place(const char *given, const char *folder, const char *number, char path[PATH_BYTES],
                  struct ipcl_error *error)
 {
@@ -251,7 +251,7 @@ static int place(const char *given, const char *folder, const char *number, char
                        *given == '~' ? expanded : given, number);
 }
 
-/* Of several jobs each has files of its own, numbered where their path is given. */
+/* If there are several jobs, each has its own files, numbered if a setting gives their path. */
 static int choose_paths(struct batch_job *job, const struct ipcl_launch *launch,
                         struct ipcl_error *error)
 {
@@ -264,7 +264,7 @@ static int choose_paths(struct batch_job *job, const struct ipcl_launch *launch,
     snprintf(job->name, sizeof(job->name), "%s", launch->label);
     for (char *at = job->name; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
-            *at = '_'; /* batch systems take no others, nor do the commands that look for it */
+            *at = '_'; /* batch systems and their commands take no other characters */
     int status = *output
                      ? place(output, launch->log_dir, number, job->output, error)
                      : path_format(job->output, error, "%s/%s.log", launch->log_dir, launch->label);
@@ -299,7 +299,7 @@ static char *own_template(const struct batch *batch)
     return whole;
 }
 
-/* The template and, for errors, where it is from. Malloc'ed; NULL with `error` set. */
+/* The template, and in `origin` where it is from, for errors. Malloc'ed; NULL with `error` set. */
 static char *find_template(const struct batch *batch, const struct ipcl_launch *launch,
                            char origin[PATH_BYTES], struct ipcl_error *error)
 {
@@ -333,7 +333,7 @@ static char *find_template(const struct batch *batch, const struct ipcl_launch *
  * "-J|--job-name={n}". */
 static bool has_option(const char *line, size_t length, const char *text)
 {
-    text += strncmp(text, "-l ", 3) ? 0 : 3; /* which says what for behind it */
+    text += strncmp(text, "-l ", 3) ? 0 : 3; /* what it limits follows */
     for (size_t size; (size = strcspn(text, "|={ \n")); text += size + 1) {
         const char *found = memmem(line, length, text, size);
         if (found && (!found[size] || !strchr("-_abcdefghijklmnopqrstuvwxyz", found[size])))
@@ -344,8 +344,8 @@ static bool has_option(const char *line, size_t length, const char *text)
     return false;
 }
 
-/* The next line of a script with the option of a directive, behind the prefix, or at its begin as
- * in a submit description; *length is set. NULL: there is none. */
+/* The next line of a script that has the option of a directive: after the prefix, or at the line's
+ * beginning, as in a submit description. Sets *length. NULL: there is none. */
 static const char *find_directive(const char *script, const char *prefix, const char *text,
                                   size_t *length)
 {
@@ -450,7 +450,7 @@ static int check_unused(const struct batch *batch, const struct values *values, 
     return 0;
 }
 
-/* The script's own first line, or that of a shell; *rest is what follows. */
+/* The script's own first line, or a shell's; *rest is what follows. */
 static void write_first_line(const char *script, FILE *stream, const char **rest)
 {
     *rest = script;
@@ -483,7 +483,7 @@ static void leave_out(const struct batch *batch, char *script)
     *to = '\0';
 }
 
-/* Fills the template, and puts the directives behind its first line. */
+/* Fills the template, and puts the directives after its first line. */
 static char *compose(const struct batch *batch, struct values *values, const char *template,
                      const char *origin, struct ipcl_error *error)
 {

@@ -7,7 +7,7 @@
 #include "cluster/batch/batch_private.h"
 #include "cluster/state/json_text.h"
 
-/* The settings that they are, which also name them in the state. */
+/* The commands' settings, whose names they also have in the state. */
 static const char *const command_settings[BATCH_COMMANDS] = {
     [BATCH_SUBMIT] = "submit_command",   [BATCH_CANCEL] = "delete_command",
     [BATCH_SIGNAL] = "signal_command",   [BATCH_QUERY] = "query_command",
@@ -118,7 +118,7 @@ static char **list_from_json(const json_t *array)
     return list;
 }
 
-/* Copies a text of the state. Returns false where it has no room. */
+/* Copies a text of the state. Returns false if it does not fit. */
 static bool take(char *to, size_t size, const json_t *from)
 {
     char *text = json_bytes_value(from);
@@ -127,7 +127,7 @@ static bool take(char *to, size_t size, const json_t *from)
     return taken;
 }
 
-/* Returns false where it is not as we write it. */
+/* Returns false if `saved` is not as we write it. */
 static bool load_job(struct batch_job *job, json_t *saved)
 {
     json_t *name, *id, *script, *output, *ends;

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "cluster/batch/batch_private.h"
 
-#define FIND_S 15 /* for a submission whose end nobody saw to be seen */
+#define FIND_S 15 /* how long to look for a job whose submission nobody saw end */
 
 /* The job's id is known. */
 static void submitted(struct batch_job *job)
@@ -18,7 +18,7 @@ static void submitted(struct batch_job *job)
         batch_cancel(job);
 }
 
-/* The batch system takes no more: what is planned would be refused as well. */
+/* The batch system accepts no more: planned jobs would be refused as well. */
 static void refused(struct batch_job *job, int status, const char *reason)
 {
     struct batch *batch = job->batch;
@@ -42,7 +42,7 @@ static void find_again(void *self, void *context)
     batch_find(job);
 }
 
-/* Which job has our name: none, where the submission has failed. */
+/* Which job has our name: none if the submission has failed. */
 static void find_done(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct batch *batch = self;

@@ -31,7 +31,7 @@ static bool continues_character(char byte)
     return ((unsigned char)byte & 0xc0) == 0x80;
 }
 
-/* How many bytes of the field are shown: as far as its end, or that of the line. */
+/* How many bytes of the field are shown: up to its end, or the line's. */
 static int shown(const struct filling *filling)
 {
     size_t length = strcspn(filling->field, "}\n\r");
@@ -43,7 +43,7 @@ static int shown(const struct filling *filling)
     return (int)length;
 }
 
-/* Says where, and in which field. Returns -1. */
+/* Sets the error, with the place and the field. Returns -1. */
 __attribute__((format(printf, 2, 3))) static int fail(struct filling *filling, const char *format,
                                                       ...)
 {
@@ -123,7 +123,7 @@ static struct template_value *take_value(struct filling *filling, size_t length)
     return NULL;
 }
 
-/* Reads digits. Returns where they end, or NULL where the number is too large. */
+/* Reads digits. Returns where they end, or NULL if the number is too large. */
 static const char *read_digits(const char *at, int64_t *number)
 {
     for (*number = 0; *at && strchr(DIGITS, *at); at++)
@@ -186,7 +186,7 @@ static int read_operand(struct filling *filling, int64_t *number)
     return 0;
 }
 
-/* Quotient and remainder are rounded as Python's: towards what is less. */
+/* Quotient and remainder are as in Python, which rounds down. */
 static int divide(struct filling *filling, bool remains, int64_t divisor, int64_t *number)
 {
     if (divisor == 0)
@@ -228,7 +228,7 @@ static int read_product(struct filling *filling, int64_t *number)
     }
 }
 
-/* An expression, with the spaces behind it. */
+/* An expression, and the spaces after it. */
 static int read_sum(struct filling *filling, int64_t *number)
 {
     int64_t summand;
@@ -245,7 +245,7 @@ static int read_sum(struct filling *filling, int64_t *number)
     return 0;
 }
 
-/* What stands behind the colon of {n:03d}. */
+/* What follows the colon of {n:03d}. */
 static int read_width(struct filling *filling, int *width, bool *zeros)
 {
     int64_t number;
@@ -260,7 +260,7 @@ static int read_width(struct filling *filling, int *width, bool *zeros)
                : fail_unexpected(filling, "a width, as in {n:3}, {n:03} or {n:03d},");
 }
 
-/* Writes what the field that begins here stands for, and goes behind it. */
+/* Writes the value of the field that begins here, and moves past it. */
 static int fill_field(struct filling *filling)
 {
     int64_t number;

@@ -24,9 +24,8 @@ static int width(const json_t *text)
     return count;
 }
 
-/* Writes up to `room` characters, and says at the end where there were more. What would move the
- * cursor or change the terminal, in names that others have chosen, is none. Returns their
- * number. */
+/* Writes up to `room` characters, with "..." at the end if there were more. Control characters,
+ * which names may have, become question marks. Returns how many characters it wrote. */
 static int write_cell(const json_t *text, int room, FILE *stream)
 {
     int wide = width(text), shown = 0;

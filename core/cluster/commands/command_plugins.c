@@ -241,7 +241,7 @@ static int show(const struct cluster *cluster, const char *name, bool as_json,
     return outcome;
 }
 
-/* Returns 0, 1 where anything is wrong with a file, or -1 with `error` set. */
+/* Returns 0; 1 if anything is wrong with a file; or -1 with `error` set. */
 static int check(const struct cluster *cluster, struct ipcl_error *error)
 {
     const char *samples = settings_string(cluster->settings, "IPClusterPlugins", "samples");

@@ -52,7 +52,7 @@ static const struct ipcl_option options[] = {
 static const struct ipcl_option_table table = {"IPClusterScale", options,
                                                sizeof(options) / sizeof(*options)};
 
-/* The name of the set that is meant; NULL with `error` set where there is none, or several are. */
+/* The name of the set that is meant; NULL with `error` set if there is none, or more than one. */
 static const char *choose_set(const json_t *whole, const char *asked, struct ipcl_error *error)
 {
     const char *found = NULL;
@@ -124,7 +124,7 @@ static json_t *engines_of(const struct cluster *cluster, const char *set, struct
     return own;
 }
 
-/* Waits until a set has so many engines. */
+/* Waits until a set has `n` engines. */
 static int await(const struct cluster *cluster, const char *set, int n, struct ipcl_error *error)
 {
     long long end_ms = clock_ms() + AWAIT_MS;
@@ -145,8 +145,8 @@ static int await(const struct cluster *cluster, const char *set, int n, struct i
     return EXIT_ENGINES_FAILED;
 }
 
-/* Ends so many of a set's engines, as far as nobody misses them or --force is given. Their
- * supervisor is told which, as it hears later that they have left. */
+/* Ends `surplus` of a set's engines, if nobody would miss them or --force is given. It tells their
+ * supervisor which these are, because the supervisor hears later that they have left. */
 static int shrink(const struct cluster *cluster, const char *set, size_t surplus,
                   struct ipcl_error *error)
 {
@@ -182,7 +182,7 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
     return outcome == 0 ? EXIT_FINE : EXIT_NOT_STOPPED;
 }
 
-/* A number that was given, or `otherwise`; -1 with `error` set where it is none of engines. */
+/* A number that was given, or `otherwise`; -1 with `error` set if it is no number of engines. */
 static int64_t number(const struct settings *settings, const char *name, int64_t otherwise,
                       struct ipcl_error *error)
 {

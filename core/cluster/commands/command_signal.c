@@ -29,7 +29,7 @@ static const struct settings_program program = {
     .classes = CLUSTER_CLASSES,
 };
 
-/* The number of a signal; -1: there is none of that name. */
+/* The number of a signal; -1: there is none with that name. */
 static int signal_number(const char *name)
 {
     char *end;

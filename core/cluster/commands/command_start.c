@@ -66,7 +66,7 @@ static const struct settings_program engines_program = {
     .classes = CLUSTER_CLASSES,
 };
 
-/* Returns as daemon_start(): -1 where this is the process that runs the cluster. */
+/* Returns as daemon_start(): -1 in the process that runs the cluster. */
 static int go_to_background(const struct cluster *cluster, struct daemon *daemon,
                             struct ipcl_error *error)
 {
@@ -78,7 +78,7 @@ static int go_to_background(const struct cluster *cluster, struct daemon *daemon
     return daemon_start(daemon, path, error);
 }
 
-/* In a process of its own where that is asked for. Returns the exit code. */
+/* Runs the cluster, in another process if that is asked for. Returns the exit code. */
 static int supervise(struct cluster *cluster, bool engines_only)
 {
     struct progress progress;

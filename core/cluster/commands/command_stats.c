@@ -84,7 +84,7 @@ static json_t *quantity(double value, const char *unit)
     return json_sprintf("%.3g %s", value, sizes[size]);
 }
 
-/* `socket="task",side="client"` as people read it: "task, client". */
+/* Writes `socket="task",side="client"` as "task, client". */
 static json_t *label_cell(const char *series)
 {
     char text[256];

@@ -75,7 +75,7 @@ static json_t *cell(const json_t *object, const char *name)
     return json_string(*status_text(object, name) ? status_text(object, name) : time);
 }
 
-/* The first of a list, and how many there are beside it. */
+/* The first of a list, and how many more there are. */
 static json_t *list_cell(const json_t *object, const char *name)
 {
     const json_t *list = json_object_get(object, name);

@@ -109,7 +109,7 @@ static int clean_up(struct stopping *stopping, const struct state *state)
     return exit_code;
 }
 
-/* Whatever anybody has reported: the processes are looked at. */
+/* Looks at the processes themselves, whatever was reported. */
 static int check_process_left(struct stopping *stopping, const struct state_job *job)
 {
     int64_t pid = state_process_left(job);
@@ -171,7 +171,8 @@ static int stop_one(void *context, struct state *state)
     return 0;
 }
 
-/* A controller that has no state file: where one is left, its cluster could not be stopped. */
+/* Stops a controller without a state file. If a state file is left, its cluster could not be
+ * stopped. */
 static void stop_by_hand(void *context, const struct by_hand *found)
 {
     struct stopping *stopping = context;
@@ -193,8 +194,8 @@ static void stop_by_hand(void *context, const struct by_hand *found)
     stopping->exit_code = EXIT_NOT_STOPPED;
 }
 
-/* Sets of engines that were added go first, then the cluster; a controller that runs all the same
- * was started by hand. */
+/* Stops engine sets that were added first, then the cluster. A controller that still runs then was
+ * started by hand. */
 static void stop_cluster(struct stopping *stopping, const char *cluster_id)
 {
     unsigned before = stopping->found;
@@ -238,7 +239,7 @@ static int stop_engines(const struct cluster *cluster, const char *word, struct 
     return exit_code;
 }
 
-/* Stops the set that the settings name, where this cluster has it. */
+/* Stops the set that the settings name, if this cluster has it. */
 static int stop_set(void *context, struct state *state)
 {
     struct stopping *stopping = context;

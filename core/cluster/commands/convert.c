@@ -31,7 +31,7 @@ static void lose(struct conversion *conversion, const char *class_name, const ch
     json_array_append_new(conversion->lost, json_pack("[ss]", name, reason));
 }
 
-/* Which program's file it is, and where the converted one goes. */
+/* Finds out which program's file it is, and where the converted one goes. */
 static int identify(struct conversion *conversion, struct ipcl_error *error)
 {
     const char *slash = strrchr(conversion->source, '/');
@@ -105,8 +105,8 @@ static bool starts_theirs(const json_t *value)
     return false;
 }
 
-/* Returns 0, or -1 with `error` set where no plugin has a launcher of this name. Each of its names
- * is as good as another, and ipyparallel knows only some. */
+/* Returns 0, or -1 with `error` set if no plugin has a launcher with this name. Any of its names
+ * will do; ipyparallel knows only some. */
 static int check_launcher(const struct conversion *conversion, const char *trait,
                           const json_t *value, struct ipcl_error *error)
 {
@@ -208,7 +208,7 @@ static size_t count_settings(const json_t *settings)
     return count;
 }
 
-/* Returns 0, or -1 with `error` set where a file is there that may not be replaced. */
+/* Returns 0, or -1 with `error` set if there is a file that may not be replaced. */
 static int check_free(const struct conversion *conversion, const char *path,
                       struct ipcl_error *error)
 {
@@ -217,8 +217,8 @@ static int check_free(const struct conversion *conversion, const char *path,
     return ipcl_error_set(error, "%s exists already: --force replaces it", path);
 }
 
-/* A template of several lines becomes a file beside the converted one, for people to read and
- * edit; ipyparallel's programs, which may read the same settings, take no array of lines. */
+/* A template of several lines becomes a file next to the converted one, for users to read and edit:
+ * ipyparallel's programs, which may read the same settings, take no array of lines. */
 static int write_template(const struct conversion *conversion, const char *class_name,
                           json_t *traits, struct ipcl_error *error)
 {

@@ -1,9 +1,8 @@
 /* The Python that runs a configuration file as traitlets does, and writes what it has set. */
 #include "cluster/commands/convert.h"
 
-/* Prints {"settings": {class: {trait: value}}, "lost": [[name, reason]]}. Exits with 3 where
- * traitlets is not there; an error of the file is Python's own, on standard error, and exits
- * with 1. */
+/* Prints {"settings": {class: {trait: value}}, "lost": [[name, reason]]}. Exits with 3 if traitlets
+ * is missing. If the file has an error, Python prints it on standard error and exits with 1. */
 const char convert_script[] =
     "import json, math, os, sys\n"
     "answer = os.fdopen(os.dup(1), 'w')\n"

@@ -1,5 +1,5 @@
-/* Adding a set of engines to a cluster that an ipcluster of this machine supervises: it is asked at
- * its control socket, and tells what becomes of the set on the same connection. */
+/* Adding an engine set to a cluster that an ipcluster of this host supervises: that ipcluster is
+ * asked at its control socket, and reports about the set on the same connection. */
 #include "cluster/commands/join.h"
 
 #include <errno.h>
@@ -69,8 +69,8 @@ static json_t *write_request(const struct cluster *cluster, char **argv, struct 
 {
     char label[ENGINE_SET_BYTES];
     snprintf(label, sizeof(label), "%lld-%d", (long long)time(NULL), (int)getpid());
-    /* A Python that is named from the folder where that was typed, which may not be the work
-     * folder. */
+    /* A Python's path may be relative to the folder where the user typed it, which need not be the
+     * work folder. */
     json_t *request = json_pack(
         "{s:s s:o s:s s:o*}", "request", "engines", "argv", workplace_write_list(argv), "label",
         label, "python", json_bytes(settings_string(cluster->settings, "Cluster", "python")));
@@ -243,8 +243,8 @@ static bool has_set(const json_t *answer, const char *name)
     return false;
 }
 
-/* Whether the set is there yet. One that does not answer may be busy: nothing is known then, but
- * where nobody listens there is no set any more. */
+/* Whether the set is still there. A supervisor that does not answer may be busy, and then nothing
+ * is known; but if nothing listens, there is no set any more. */
 static bool is_left(const char *path, const char *name)
 {
     struct ipcl_error error;

@@ -1,5 +1,5 @@
-/* Single engines of a cluster that runs, named by their ids. What is asked of them goes to the
- * supervisors that look after them, and of those that were started by hand to the engines. */
+/* Single engines of a cluster that runs, named by their ids. Requests go to the supervisors of the
+ * engines, or to the engines themselves if these were started by hand. */
 #include "cluster/commands/named_engines.h"
 
 #include <limits.h>

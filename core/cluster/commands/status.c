@@ -41,7 +41,7 @@ static void add_saved(struct status *status, const struct state_job *job, const 
                                 "running", "state", word, "said", job->status, "jobs", "logs"));
 }
 
-/* Returns what the supervisor says of itself. */
+/* Returns what the supervisor says about itself. */
 static const char *ask_supervisor(struct status *status, const struct state *state, char word[32])
 {
     struct ipcl_error error;
@@ -99,15 +99,14 @@ static void look_by_hand(struct status *status)
     json_decref(own);
 }
 
-/* The number behind the last dash of "LABEL-NUMBER.log"; -1 where there is none. */
+/* The number after the last dash of "LABEL-NUMBER.log"; -1 if there is none. */
 static json_int_t number_of(const char *log)
 {
     const char *dash = strrchr(log, '-');
     return dash && isdigit((unsigned char)dash[1]) ? strtoll(dash + 1, NULL, 10) : -1;
 }
 
-/* Output files by "SET NUMBER", and one that is all that a set has by "SET ". Borrowed by
- * nobody. */
+/* Output files by "SET NUMBER", and a set's only file by "SET ". A new object. */
 static json_t *logs_by_process(const json_t *sets)
 {
     size_t i, k;
@@ -127,7 +126,8 @@ static json_t *logs_by_process(const json_t *sets)
     return by_process;
 }
 
-/* Of an engine of this cluster's own: the file that is named for its process, or the only one. */
+/* Sets the output file of an engine of this cluster: the file with its process number, or its set's
+ * only one. */
 static void find_log(const json_t *by_process, json_t *engine)
 {
     char key[128];

@@ -21,7 +21,7 @@
 #define VERSION 1
 /* No system gives a process such a number. */
 #define SPARE_NUMBERS 10000000
-#define PREVIOUS      ".1" /* behind a file's name: the part before this one */
+#define PREVIOUS      ".1" /* ending of the file's earlier part */
 #define NOT_OURS      "%s is not a trace of ipcluster: its second line does not say so"
 
 /* A process that has written one file or two. */
@@ -89,8 +89,8 @@ static void copy_line(struct merging *merging, struct traced *process, long long
             time_us ? time_us + shift_us : 0, line + rest);
 }
 
-/* Reads the line that says whose the file is. NULL with `error` set; otherwise its process, and how
- * much later the first file's host would have called what happened here. */
+/* Reads the line that names the file's process. Returns this process, and how much to add to the
+ * file's times to get those of the first file's host; NULL with `error` set. */
 static struct traced *read_head(struct merging *merging, char *line, const char *path,
                                 long long *shift_us, struct ipcl_error *error)
 {
@@ -150,7 +150,7 @@ static int merge_file(struct merging *merging, const char *path, struct ipcl_err
     return process ? 0 : -1;
 }
 
-/* A file, behind the part before it where there is one. */
+/* Merges a file, after its earlier part if there is one. */
 static int merge_parts(struct merging *merging, const char *path, struct ipcl_error *error)
 {
     char previous[PATH_BYTES];

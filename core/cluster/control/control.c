@@ -1,8 +1,8 @@
 /* The control socket of a supervisor, on its event loop.
  *
- * A connection is read no further while its answer is being written, and answers are made at once:
- * so each holds at most one line of either. Of connections that are too many the one that has
- * been silent longest makes room; those that are kept are told more, and count for none. */
+ * A connection is not read while its answer is being written, and answers are made at once: so each
+ * connection holds one request and one answer at most. If there are too many connections, the one
+ * that has been silent longest is closed. Kept ones, which get more lines, do not count. */
 #include "cluster/control/control.h"
 
 #include <errno.h>
@@ -32,11 +32,11 @@ struct caller {
     uv_pipe_t pipe;
     uv_write_t write;
     char *answer; /* being written; NULL: none */
-    bool last;    /* nothing is read behind that */
+    bool last;    /* nothing more is read */
     char *line;   /* what has come of it: `size` bytes, in `room` */
     size_t size, room;
     bool kept;
-    void (*gone)(void *context); /* NULL: nobody minds */
+    void (*gone)(void *context); /* NULL: nothing to call */
     void *context;
 };
 
@@ -121,8 +121,8 @@ static void answer_written(uv_write_t *write, int status)
         serve(caller);
 }
 
-/* Takes over `line`. The text, to be freed, with a newline in the place of its NUL; its base is
- * NULL where memory is short. */
+/* Takes over `line`. The text, to be freed, with a newline instead of its NUL; its base is NULL if
+ * memory is short. */
 static uv_buf_t text_of(json_t *line)
 {
     char *text = json_dumps(line, JSON_COMPACT);
@@ -133,7 +133,7 @@ static uv_buf_t text_of(json_t *line)
     return uv_buf_init(text, (unsigned)length + 1);
 }
 
-/* Takes over `answer`, NULL where memory is short. */
+/* Takes over `answer`, which is NULL if memory is short. */
 static void send_answer(struct caller *caller, json_t *answer)
 {
     uv_buf_t buffer = text_of(answer);
@@ -234,7 +234,7 @@ void control_tell(struct caller *caller, json_t *line, bool last)
         close_connection(caller);
 }
 
-/* The one that has been silent longest makes room where there are too many. */
+/* If there are too many connections, closes the one that has been silent longest. */
 static void make_room(struct control *control)
 {
     struct caller *caller, *first = NULL;

@@ -24,8 +24,8 @@ void progress_break(struct progress *progress)
     fflush(progress->stream);
 }
 
-/* A line for whom it is told to: {"say": "..."} or {"fail": "..."}. Output that is quoted may have
- * bytes that are no text. */
+/* Hands a line to `tell`: {"say": "..."} or {"fail": "..."}. It may quote output that is not
+ * UTF-8. */
 static void tell_elsewhere(struct progress *progress, const char *what, const char *format,
                            va_list args)
 {

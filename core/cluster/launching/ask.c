@@ -28,7 +28,7 @@ static FILE *file_of(const char *text)
     return NULL;
 }
 
-/* All that comes until the other end is closed. NULL where memory is short. */
+/* All that comes until the other end is closed. NULL if memory is short. */
 static char *read_all(int fd)
 {
     FILE *stream = fdopen(fd, "r");

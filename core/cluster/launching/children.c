@@ -1,6 +1,6 @@
 /* Children of the supervisor and processes adopted from an earlier one, on the event loop. Each
- * child leads a session of its own; when the leader has gone, what is left of its session is ended
- * before anybody hears of it. */
+ * child leads a session of its own. When the leader has ended, the rest of its session is ended
+ * before the end is reported. */
 #include "cluster/launching/children.h"
 
 #include <errno.h>
@@ -287,8 +287,7 @@ int children_kill(struct children *children, int64_t pid, int signum, struct ipc
     for (struct child *child = children->list; child; child = child->next) {
         if (child->pid != pid)
             continue;
-        /* The leader's group at once; the others of its session with the next look at all
-         * processes. */
+        /* The leader's group at once; other processes of its session at the next look. */
         kill(-(pid_t)pid, signum);
         child->killed = child->killed || signum == SIGKILL;
         child->pending = signum;

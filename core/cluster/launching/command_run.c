@@ -100,7 +100,7 @@ static void tell(struct command_run *run, bool timed_out)
         run->done(run->self, run->context, &end);
 }
 
-/* Where time was over, nobody waits for what has got hold of the output. */
+/* After a time-out, it does not wait for processes that still hold the output open. */
 static void finish(struct command_run *run)
 {
     if (!run->exited || (!run->told && (!run->output.ended || !run->errors.ended)))
@@ -197,8 +197,8 @@ static int open_stream(struct stream *stream)
     return code;
 }
 
-/* What batch systems' commands hand on to jobs, and show to others, has no keys in it. To be freed;
- * NULL where memory is short. */
+/* The environment without keys: batch systems' commands pass it to jobs, and show it to other
+ * users. To be freed; NULL if memory is short. */
 static char **without_keys(char **environment)
 {
     size_t count = 0, kept = 0;

@@ -34,7 +34,7 @@ static unsigned running(const struct instances *instances)
     return count;
 }
 
-/* The index of its first copy, among those that there are. */
+/* The index of its first copy. */
 static unsigned first_of(const struct instance *instance)
 {
     const struct instance *other;
@@ -186,7 +186,7 @@ static void free_texts(char **texts)
     free(texts);
 }
 
-/* What those say that have begun: for free_texts(). NULL where memory is short. */
+/* The states of all that have begun, for free_texts(). NULL if memory is short. */
 static char **describe(struct instances *instances)
 {
     struct instance *instance;
@@ -354,7 +354,7 @@ json_t *instances_to_json(struct instances *instances, struct ipcl_error *error)
     return json_pack("{s:o}", "instances", list);
 }
 
-/* Returns 0, or -1 with `error` set where nothing of it runs. */
+/* Returns 0, or -1 with `error` set if nothing of it runs. */
 static int take_over(struct instances *instances, const json_t *saved, struct ipcl_error *error)
 {
     json_t *state = json_object_get(saved, "state");

@@ -28,7 +28,7 @@ static const struct ipcl_option controller_options[] = {
      "Further arguments for the controller. If empty: ControllerLauncher.controller_args."},
 };
 
-/* What the names of classes may end in, and need not where they are typed. */
+/* Endings of class names, which users need not type. */
 static const char *const suffixes[] = {
     [IPCL_ROLE_CONTROLLER] = "ControllerLauncher",
     [IPCL_ROLE_ENGINES] = "EngineSetLauncher",
@@ -114,8 +114,8 @@ static const struct known_class *find_known(const struct launchers *launchers, e
     return known;
 }
 
-/* Returns 0, or -1 with `error` set where a word that a class would answer to is another's; of the
- * plugin whose name is `successor`, which may be NULL, it may be. */
+/* Returns 0, or -1 with `error` set if a class's name or alias is that of another class. Classes of
+ * the plugin `successor` (may be NULL) do not count. */
 static int check_word(const struct launchers *launchers, const struct ipcl_launcher_class *class,
                       const char *word, const char *successor, struct ipcl_error *error)
 {

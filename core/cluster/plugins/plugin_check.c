@@ -20,7 +20,7 @@ struct check_shared {
     bool found; /* a fault */
 };
 
-/* Of the process that checks. */
+/* For the process that checks. */
 struct telling {
     const char *path;
     struct check_shared *shared;
@@ -43,7 +43,7 @@ static void check_choice(void *context, const struct launcher_choice *choice)
         check_class(check, choice);
 }
 
-/* Whether its classes answer to what those of others do. */
+/* To check whether its classes have names of other plugins' classes. */
 struct names {
     const struct plugin_check *check;
     const struct launchers *others;

@@ -111,7 +111,7 @@ static const struct template_word *find_word(const struct making *making, const 
     return NULL;
 }
 
-/* A template with its words: malloc'ed; NULL where memory is short. */
+/* A template with its words filled in: malloc'ed; NULL if memory is short. */
 static char *fill(const struct making *making, const char *text, size_t *size)
 {
     char *filled = NULL;

@@ -139,7 +139,7 @@ static bool take_record(void *context, const struct batch_record *record)
     return false;
 }
 
-/* What is printed where there is no such job, or nobody answers. */
+/* Checks what is printed if there is no such job, or the system does not answer. */
 static void read_failure(const struct plugin_check *check, const struct ipcl_batch_system *system,
                          const char *name, const char *text)
 {

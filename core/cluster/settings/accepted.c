@@ -34,7 +34,7 @@ static const struct ipcl_option one_engine[] = {
     {"*", IPCL_RENAMED, "LocalEngineSetLauncher.*", NULL, NULL, NULL}};
 static const struct ipcl_option old_mpi[] = {
     {"*", IPCL_RENAMED, "MPILauncher.*", NULL, NULL, NULL}};
-/* These count where no plugin has a launcher of the class. */
+/* These count if no plugin has a launcher of the class. */
 static const struct ipcl_option no_launcher[] = {
     {"*", IPCL_IGNORED, "", NULL, NULL, "no plugin has a launcher of this class"}};
 

@@ -1,4 +1,4 @@
-/* The command lines of controller and engines: which program, and what it is told. */
+/* The command lines of controller and engines: the program and its arguments. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ void cluster_free_argv(char **argv)
     free(argv);
 }
 
-/* A list setting of the launcher's class, or of all launchers of its role where that is empty. */
+/* A list setting of the launcher's class or, if that is empty, of all launchers of its role. */
 static const char *const *launcher_list(const struct cluster *cluster,
                                         const struct launcher_choice *choice, const char *what)
 {
@@ -94,7 +94,7 @@ static void add_setting(struct argv_words *words, const struct cluster *cluster,
         add_word(words, option, value);
 }
 
-/* The Python of whoever starts engines, where no other is typed: other hosts have not our
+/* Names the Python of the user who starts engines, if none is given: other hosts do not have our
  * environment. */
 static void add_python(struct argv_words *words, const struct cluster *cluster)
 {
@@ -111,9 +111,9 @@ static void add_python(struct argv_words *words, const struct cluster *cluster)
         add_word(words, "--IPEngine.client_python=", given);
 }
 
-/* How the batch job is called that it will be in. A system that engines know is only named:
- * people's templates need no quotes then. Nothing where the plugin's variables are no name, which
- * engines would refuse: ipcluster plugins check says so. */
+/* Tells engines how to find the id of their batch job. For a system that engines know, its name is
+ * enough: then users' templates need no quotes. Adds nothing if the plugin's variables are wrong,
+ * which engines would refuse: `ipcluster plugins check` says so. */
 static void add_job(struct argv_words *words, const struct launcher_choice *choice)
 {
     const struct ipcl_batch_system *system = choice->system;

@@ -128,7 +128,7 @@ static int add_tables(struct cluster *cluster, struct ipcl_error *error)
     return settings_add_variables(cluster->settings, &python_variable, 1, error);
 }
 
-/* Cuts the command line at --: what stands behind it is for the programs that are started. */
+/* Cuts the command line at --: what follows is for the programs that are started. */
 static int parse(struct cluster *cluster, int argc, char **argv, struct ipcl_error *error)
 {
     int own = argc > 1 && !strcmp(argv[1], "--complete") ? argc : 1;
@@ -152,8 +152,8 @@ static int load_launchers(struct cluster *cluster, struct ipcl_error *error)
     return 0;
 }
 
-/* A command that starts nothing loads launchers where something was given that may be theirs, and
- * does without what may be of one that was refused. */
+/* A command that starts nothing loads launchers only if a given setting may be theirs. It ignores
+ * settings that may belong to a refused one. */
 static int finish_settings(struct cluster *cluster, const struct cluster_command *command,
                            struct ipcl_error *error)
 {
@@ -240,7 +240,7 @@ static int add_start(struct cluster *cluster, struct ipcl_error *error)
     return cluster->launchers ? 0 : -1;
 }
 
-/* What only files have for this command: the settings of the others. */
+/* Adds settings that only files may have for this command: those of the other commands. */
 static int add_others(struct cluster *cluster, const struct cluster_command *command,
                       struct ipcl_error *error)
 {
@@ -251,8 +251,8 @@ static int add_others(struct cluster *cluster, const struct cluster_command *com
     return command->starts ? 0 : add_start(cluster, error);
 }
 
-/* Reads the command line and the profile. Returns 0; 1 where the command line asked for help or the
- * version, which was written; -1 with `error` set. cluster_close() in any case. */
+/* Reads the command line and the profile. Returns 0; 1 if the command line asked for help or the
+ * version, which was written; -1 with `error` set. Call cluster_close() in any case. */
 static int open_cluster(struct cluster *cluster, const struct cluster_command *command,
                         const struct cluster_command *const *commands, int argc, char **argv,
                         struct ipcl_error *error)

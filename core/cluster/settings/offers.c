@@ -68,7 +68,7 @@ static int offer_set(void *context, struct state *state)
     return 0;
 }
 
-/* Of the states of the profile that the words before name. */
+/* Offers words from the states of the profile that the earlier words name. */
 static void offer_states(const struct settings *settings, FILE *stream,
                          int (*offer)(void *context, struct state *state))
 {

@@ -32,7 +32,7 @@ static json_t *process_json(const struct cluster_file *file, json_int_t pid)
                      file->cluster_id, "state", "running", "pid", pid);
 }
 
-/* The processes of a set, by their place in it; NULL where none is left here. */
+/* The processes of a set, by their place in it; NULL if none is left here. */
 static json_t *set_json(const struct cluster_file *file, const struct state_job *job)
 {
     json_t *process, *engines = json_object();

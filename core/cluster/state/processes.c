@@ -13,7 +13,7 @@
 
 #include "base/mark.h"
 
-/* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 where there is no such process. */
+/* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 if there is no such process. */
 static int process_read(int64_t pid, struct seen_process *process)
 {
     char path[64], text[1024];
@@ -26,8 +26,8 @@ static int process_read(int64_t pid, struct seen_process *process)
     size_t size = fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
     text[size] = '\0';
-    /* The command's name, in parentheses, may hold anything; the fields stand behind its last
-     * one. */
+    /* The command's name, in parentheses, may have any characters: the fields follow the last
+     * parenthesis. */
     char *fields = strrchr(text, ')');
     if (!fields ||
         sscanf(fields + 1,
@@ -71,8 +71,8 @@ void processes_walk(void (*visit)(void *context, const struct seen_process *proc
         closedir(folder);
 }
 
-/* The processes there were when all were last looked at, for whoever asks about many that have
- * gone: a session that had no members then has none later either. */
+/* The processes at the last look at all, which answers questions about many that have gone: a
+ * session that had no members then has none later either. */
 static struct {
     struct seen_process *list;
     size_t count, room;

@@ -1,6 +1,6 @@
 /* The state file of a cluster, PROFILE/pid/ipcluster[-ID].json: its supervisor, and how its
- * launchers find their jobs again. A set of engines that was added to a controller which no
- * ipcluster here supervises has one of its own, ipcluster[-ID].engines-PID.json. */
+ * launchers find again what they started. An engine set that was added to a controller without an
+ * ipcluster here has its own file, ipcluster[-ID].engines-PID.json. */
 #include "cluster/state/state.h"
 
 #include <dirent.h>
@@ -148,7 +148,7 @@ int state_write(const struct state *state, struct ipcl_error *error)
     return outcome;
 }
 
-/* The opposite of job_json(). Returns 0, or -1 where it is neither null nor a job. */
+/* The opposite of job_json(). Returns 0, or -1 if `value` is neither null nor a job. */
 static int parse_job(json_t *value, struct state_job *job)
 {
     const char *name, *status = "";
@@ -290,8 +290,8 @@ static void state_read(const char *pid_dir, const char *name, struct state *stat
         parse_name(name, state);
 }
 
-/* Reads the file again; takes over what it says where that is of the same supervisor, or of
- * another, as it is asked. */
+/* Reads the file again, and takes it over if it belongs to the same supervisor, or, without `same`,
+ * to another one. */
 static bool read_again(struct state *state, bool same)
 {
     struct state now;

@@ -15,7 +15,7 @@
 #include "base/trust.h"
 #include "cluster/settings/cluster.h"
 
-#define REPORT_MARK '\0' /* what is said is text; behind this stands the exit code */
+#define REPORT_MARK '\0' /* messages are text; the exit code follows this mark */
 
 static volatile sig_atomic_t child_pid;
 

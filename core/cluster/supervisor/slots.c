@@ -1,5 +1,5 @@
 /* The places of a set's engines: which are registered, which have ended, and which come back, when
- * and under which id. Knows of no launcher and no hub.
+ * and under which id. Knows nothing about launchers or the hub.
  *
  * The end of an engine is reported twice. Its launcher says that a copy has ended, usually without
  * saying which engine it was. The hub says that an engine is not registered any more. Either may
@@ -11,10 +11,11 @@
 #include <string.h>
 #include <utlist.h>
 
-/* The hub notices each end; a copy of which it has not by then had not registered. */
+/* The hub notices each end of a registered engine. If it has not by then, the copy had not
+ * registered. */
 #define UNNOTICED_MS 3000
-/* Of engines that end together, as the ranks of an MPI world do, some are known to have ended
- * later. They come back together, too. */
+/* The ends of engines that end together, as the ranks of an MPI world do, may be noticed one after
+ * the other. They come back together, too. */
 #define TOGETHER_MS 300
 /* So long one waits for it. */
 #define GATHER_MS        30000

@@ -117,7 +117,7 @@ static json_t *answer_scale(struct supervisor *supervisor, struct caller *caller
                : json_pack("{s:i s:b}", "surplus", surplus, "queued", supervisor_queues(&set->job));
 }
 
-/* The set that a request names. NULL with `error` set where there is none. */
+/* The set that a request names. NULL with `error` set if there is none. */
 static struct engine_set *named(const struct supervisor *supervisor, const json_t *request,
                                 struct ipcl_error *error)
 {

@@ -7,7 +7,7 @@
 #include "base/leftovers.h"
 #include "cluster/watch/by_hand.h"
 
-/* Looks at one state file: refuses where its cluster has our name and lives, cleans up where its
+/* Looks at one state file: refuses if its cluster has our name and runs; cleans up if its
  * supervisor has gone. */
 static int check_state(void *context, struct state *state)
 {
@@ -53,8 +53,8 @@ static int check_state(void *context, struct state *state)
     return supervisor_clean_up(supervisor->cluster, progress, state);
 }
 
-/* A controller that somebody started by hand has no state file. One of another machine counts where
- * it answers: its file may be old. */
+/* A controller that somebody started by hand has no state file. A controller of another host counts
+ * only if it answers: its file may be old. */
 static int check_controller(struct supervisor *supervisor)
 {
     const struct cluster *cluster = supervisor->cluster;

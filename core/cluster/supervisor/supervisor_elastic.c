@@ -7,19 +7,19 @@
 
 #include "base/clock.h"
 
-/* So many engines are wanted that what there is to do takes no longer than that. */
+/* As many engines are wanted as finish the present work within this time. */
 #define DONE_MS 5000
-/* Where nothing has come of what was started last, a set waits before it grows again, longer each
+/* If no engine has come from the last start, a set waits before it grows again, longer each
  * time. */
 #define PAUSE_MS         1000
 #define LONGEST_PAUSE_MS 60000
-/* For an engine to say that it stays, or to end. */
+/* How long an engine may take to say that it stays, or to end. */
 #define ANSWER_MS 30000
 /* How often one that stays is asked at most. */
 #define ASK_AGAIN_MS     1000
 #define IDLE_SECONDS_MAX 1e9
 
-/* What its launcher says of MPI: the engines that it starts are one world then. */
+/* Whether its launcher's settings say that engines started together are one MPI world. */
 static bool makes_worlds(const struct engine_set *set)
 {
     const struct settings *settings = set->cluster->settings;
@@ -30,7 +30,7 @@ static bool makes_worlds(const struct engine_set *set)
     return *mpi && strcmp(mpi, "none") != 0;
 }
 
-/* Returns 0, or -1 with `error` set where a set of this launcher cannot grow. */
+/* Returns 0, or -1 with `error` set if a set of this launcher cannot grow. */
 static int check_launcher(const struct engine_set *set, struct ipcl_error *error)
 {
     struct ipcl_error reason;
@@ -110,8 +110,7 @@ static bool adapts(const struct engine_set *set)
     return set->elastic.on && set->phase == SET_UP;
 }
 
-/* Where all engines have died by themselves before anybody asked anything of them, further ones
- * would die, too. */
+/* If all engines have died by themselves before they got a request, more engines would die, too. */
 bool supervisor_may_grow(const struct engine_set *set)
 {
     return adapts(set) && (set->job.count == 0 || hub_watch_worked(set->job.supervisor->hub));
@@ -119,7 +118,7 @@ bool supervisor_may_grow(const struct engine_set *set)
 
 /* Growing */
 
-/* How many engines there should be for what there is to do, where tasks wait. */
+/* How many engines the work needs if tasks wait; otherwise 0. */
 static uint64_t wanted(const struct hub_work *work)
 {
     uint64_t tasks = (uint64_t)work->busy + work->waiting;
@@ -127,7 +126,7 @@ static uint64_t wanted(const struct hub_work *work)
     return work->waiting == 0 ? 0 : enough < tasks ? enough : tasks;
 }
 
-/* How many there are in all sets, or are on their way. */
+/* How many engines are registered, or expected in our sets. */
 static uint64_t available(const struct supervisor *supervisor)
 {
     uint64_t count = hub_watch_count(supervisor->hub, NULL, 0);
@@ -157,7 +156,7 @@ static uint64_t ending(const struct supervisor *supervisor)
     return count;
 }
 
-/* Whole batch jobs, where there is room for them. Returns by how many it grows. */
+/* Starts whole batch jobs, if there is room for them. Returns by how many engines the set grows. */
 static unsigned grow(struct engine_set *set, uint64_t more)
 {
     struct elastic *elastic = &set->elastic;
@@ -178,9 +177,9 @@ static unsigned grow(struct engine_set *set, uint64_t more)
 
 struct shrinking {
     struct engine_set *set;
-    unsigned over;  /* so many are too many */
-    unsigned asked; /* so many have been asked to end, and have not answered */
-    unsigned kept;  /* so many have nothing to do, and stay */
+    unsigned over;  /* how many are too many */
+    unsigned asked; /* how many were asked to end, and have not answered */
+    unsigned kept;  /* how many have nothing to do, and stay */
 };
 
 static bool has_passed(long long since_ms, long long ms)
@@ -271,7 +270,7 @@ static unsigned shrink(struct engine_set *set, bool waited, uint64_t spare)
     return over - shrinking.over;
 }
 
-/* Another's controller may not say what there is to do. */
+/* A controller of another version, or ipyparallel's, may not say what there is to do. */
 static void give_bounds_up(struct engine_set *set)
 {
     if (!adapts(set))

@@ -1,4 +1,4 @@
-/* What the supervisor makes of what launchers say of its jobs, and sets of themselves. */
+/* What the supervisor does when launchers report about its jobs, and sets about themselves. */
 #include "cluster/supervisor/supervisor_private.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BARREN_MAX 3 /* starts of a set of which no engine registers, until it is given up */
+#define BARREN_MAX 3 /* a set is given up after as many starts without a registered engine */
 
 /* Says which copies ended, how, and what they said last. */
 static void tell_end(struct supervisor *supervisor, const struct supervised_job *job,
@@ -54,7 +54,7 @@ static bool only_dies(struct engine_set *set)
     return set->barren >= (first ? 1 : BARREN_MAX);
 }
 
-/* Of a set that could work before, the controller stays: it has what that has answered. */
+/* If the set has worked before, the controller stays: it has the set's results. */
 static void give_up_barren(struct engine_set *set)
 {
     if (set->barren > 1 && !set->joined && set->job.supervisor->own_controller)

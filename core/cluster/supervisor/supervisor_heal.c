@@ -80,7 +80,7 @@ static char *list_ids(int *ids, unsigned count)
     return text;
 }
 
-/* Starts so many engines more of a set that is up. Returns 0 or -1 with `error` set. */
+/* Starts `count` engines of a running set again. Returns 0 or -1 with `error` set. */
 static int start_more(struct engine_set *set, unsigned count, const char *ids,
                       struct ipcl_error *error)
 {

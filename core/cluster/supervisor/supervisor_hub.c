@@ -16,8 +16,8 @@ static bool ended_early(const struct supervisor *supervisor, long long seconds)
     return any;
 }
 
-/* No engine is left, neither of this start nor of any other. Those that could not work end early,
- * and without having been asked anything; where they worked, the reason is what they were asked. */
+/* No engine is left, from this start or any other. Engines that cannot work end early, and without
+ * a request. If they have got requests, these are the reason. */
 static void cluster_emptied(struct supervisor *supervisor)
 {
     long long seconds =
@@ -47,7 +47,7 @@ static bool is_done(const struct engine_set *set)
            !supervisor_may_grow(set);
 }
 
-/* The controller stays as long as any engine works, also an engine that others started. */
+/* The controller stays as long as there is an engine, also one that others started. */
 void supervisor_look_for_engines(struct supervisor *supervisor)
 {
     bool was_empty = supervisor->empty;

@@ -14,7 +14,7 @@
 #define TAIL_LINES    20
 #define LAST_WORDS_MS 5000 /* a watcher takes a few, on a machine that is not busy */
 #define STOPPING_MS                                                                                \
-    30000 /* for a launcher to end its copies, where it says no other; it escalates by itself */
+    30000 /* how long a launcher may take to end its copies, if it says no other time */
 
 int supervisor_make(struct supervisor *supervisor, struct supervised_job *job,
                     struct ipcl_error *error)

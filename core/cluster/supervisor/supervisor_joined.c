@@ -1,4 +1,4 @@
-/* Sets that have joined a cluster, and what the program that asked for them is told. */
+/* Sets that have joined a cluster, and messages to the program that asked for them. */
 #include "cluster/supervisor/supervisor_joined.h"
 
 #include <stdlib.h>

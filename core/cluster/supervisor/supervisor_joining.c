@@ -7,8 +7,8 @@
 #include "cluster/state/json_text.h"
 #include "cluster/supervisor/supervisor_joined.h"
 
-/* Reads its settings as ipcluster engines does, where that was typed, which has said already what
- * there is to say of them. Returns 0 or -1 with `error` set. */
+/* Reads the settings as `ipcluster engines` does, in its folder and environment. That program has
+ * already logged what is wrong with them. Returns 0 or -1 with `error` set. */
 static int open_cluster(const struct supervisor *supervisor, struct joined *joined,
                         struct ipcl_error *error)
 {
@@ -42,7 +42,7 @@ static int check_cluster(const struct state *state, const struct cluster *asked,
         state->cluster_id, state->profile_dir, asked->cluster_id, asked->profile.dir);
 }
 
-/* NULL with `error` set where the request is none. */
+/* NULL with `error` set if the request is malformed. */
 static struct joined *read_request(const struct supervisor *supervisor, const json_t *request,
                                    struct ipcl_error *error)
 {
@@ -70,7 +70,7 @@ done:
     return joined;
 }
 
-/* Adds the set to those that there are. Takes `joined` over. Returns 0 or -1 with `error` set. */
+/* Adds a set for `joined`, which is taken over. NULL with `error` set on failure. */
 static struct engine_set *add_joined(struct supervisor *supervisor, struct joined *joined,
                                      struct ipcl_error *error)
 {
@@ -123,6 +123,6 @@ json_t *supervisor_answer_engines(struct supervisor *supervisor, struct caller *
     supervisor_tell_caller(joined, caller);
     supervisor_save(supervisor, supervisor->state.phase);
     if (supervisor->phase >= PHASE_REGISTRATION)
-        uv_timer_start(&set->timer, start_joined, 0, 0); /* behind the answer */
+        uv_timer_start(&set->timer, start_joined, 0, 0); /* after the answer */
     return json_pack("{s:s}", "set", set->saved->name);
 }

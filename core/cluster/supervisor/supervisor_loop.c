@@ -9,7 +9,7 @@
 #include "cluster/launching/plugin_call.h"
 #include "wire/connection.h"
 
-/* Of the event loop, a connection to the hub (hub_link.c), and a process that is being started. */
+/* For the event loop, a connection to the hub (hub_link.c), and a process that is being started. */
 #define OWN_DESCRIPTORS 32
 
 static const int signal_numbers[SIGNAL_COUNT] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
@@ -49,7 +49,7 @@ int supervisor_open(struct supervisor *supervisor, struct cluster *cluster,
     supervisor->controller.saved = &supervisor->state.controller;
     supervisor->controller.count = 1;
     supervisor->exit_code = EXIT_WRONG;
-    /* libuv, too, ends the process where its first descriptors are not to be had. */
+    /* libuv ends the process if it cannot get its first descriptors. */
     const struct limits_need need = {"ipcluster", OWN_DESCRIPTORS, 0};
     if (limits_check(&need, error) < 0)
         return -1;

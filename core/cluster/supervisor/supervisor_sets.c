@@ -104,8 +104,8 @@ void supervisor_give_up(struct engine_set *set, int exit_code)
 
 /* Starting */
 
-/* The first of its engines that has not registered, as far as output files tell: where each engine
- * has a file of its own, it is named for the process. */
+/* The index of the first engine that has not registered, as far as output files tell: if each
+ * engine has its own file, the file's name has its process number. */
 static unsigned find_missing(const struct engine_set *set)
 {
     const struct supervised_job *job = &set->job;
@@ -129,9 +129,9 @@ static void tell_refusal(struct engine_set *set)
     progress_fail(set->progress, "The controller refuses an engine: %s", refusal);
 }
 
-/* Engines that were started have not registered in time. Nobody waits for those that do not come
- * where some have: the cluster works with these. None is given up that may wait in a queue, as
- * those of an array do, of which others run. */
+/* Started engines have not registered in time. If some have, nobody waits for the others: the
+ * cluster works without them. Engines that may wait in a queue, such as elements of an array, are
+ * not given up. */
 static void engines_late(struct engine_set *set, long long seconds)
 {
     bool without = set->arrived > 0 && (set->phase == SET_UP || supervisor_queues(&set->job));
@@ -290,8 +290,9 @@ void supervisor_note_engines(struct engine_set *set)
 
 /* Stopping */
 
-/* Its launcher is about to call us, or has: so it goes later. And not before the hub has noticed
- * that its engines have ended: a set that is being started would take them for its own. */
+/* The set is removed later, because its launcher is calling us now, or will. It also stays until
+ * the hub has noticed that its engines have ended: a set that is being started would count them as
+ * its own. */
 static void leave(uv_timer_t *timer)
 {
     struct engine_set *set = timer->data;
@@ -342,8 +343,8 @@ static void stop_by_launcher(struct engine_set *set)
         log_warn("stopping the engines: %s", error.text);
 }
 
-/* How long engines that are asked may take: their time where all that run have left the hub, less
- * where one may not have heard, and none where nobody can be asked. */
+/* How long engines that are asked may take: their full time if all running ones have left the hub,
+ * less if one may not have heard the request, and none if none can be asked. */
 static long long time_to_end(const struct engine_set *set, unsigned left, bool reachable)
 {
     unsigned running = set->job.running;
@@ -353,7 +354,7 @@ static long long time_to_end(const struct engine_set *set, unsigned left, bool r
     return reachable && some ? HEARD_MS : 0;
 }
 
-/* Asks those that are registered, and goes on when they have ended, or there is nothing to wait
+/* Asks the registered engines to end, and goes on when they have, or there is nothing to wait
  * for. */
 static void ask_set(struct engine_set *set)
 {

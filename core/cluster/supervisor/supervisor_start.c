@@ -111,8 +111,8 @@ static void start_controller(struct supervisor *supervisor)
         fail(supervisor, EXIT_CONTROLLER_FAILED, "The controller cannot be started: ", &error);
 }
 
-/* What a launcher says of that once it is made, which is well before it is to start. Where it
- * cannot be made, that is told then. */
+/* Makes the launcher only to ask it, well before the start. If it cannot be made, the start says
+ * so. */
 static bool starts_elsewhere(struct supervisor *supervisor, struct supervised_job *job)
 {
     struct ipcl_error error;

@@ -16,8 +16,8 @@
 
 #define LOOK_AGAIN_MS 200 /* how often it is looked whether time is over */
 
-/* ipc sockets are files beside the connection files: STEM-NUMBER, and STEM as connection files
- * spell the interface. */
+/* ipc sockets are files next to the connection files: STEM-NUMBER. STEM is the interface in the
+ * connection files. */
 static void remove_sockets(const char *interface)
 {
     char folder[PATH_BYTES];

@@ -182,7 +182,7 @@ int hub_end_idle(struct registry *registry, const char *path, json_t *engines, s
     return 0;
 }
 
-/* What the answer to a trace_request comes to, which is NULL where there was none. A new object. */
+/* The outcome of a trace_request, from its answer (NULL: there was none). A new object. */
 static json_t *trace_of(const json_t *answer)
 {
     json_t *file = json_object_get(answer, "file"), *why = json_object_get(answer, "evalue");
@@ -304,8 +304,8 @@ json_t *hub_details(struct registry *registry, const char *path, int timeout_ms,
     return details;
 }
 
-/* NULL where the controller that was asked last is no more: another may have taken its place,
- * under other keys and at another address. A new reference. */
+/* NULL if the controller that was asked last has gone: another may have taken its place, with other
+ * keys and at another address. A new reference. */
 static json_t *ask_controller_stats(struct hub_watch *watch, int timeout_ms)
 {
     const json_t *answer = ask_alone(watch, "stats_request", NULL, "stats_reply", timeout_ms);
@@ -319,8 +319,8 @@ static bool is_ours(const json_t *info)
     return what && !strcmp(what, "ipcluster");
 }
 
-/* What an engine has answered, NULL for nothing, as a new object. An older one of ours says that it
- * does not know the request. What the metrics mean is moved to `whole`. */
+/* An engine's answer (NULL: none) as a new object. An older engine of ours says that it does not
+ * know the request. The metrics' descriptions are moved to `whole`. */
 static json_t *stats_of(json_t *answer, const json_t *info, json_t *whole)
 {
     json_t *metrics = json_object_get(answer, "metrics");

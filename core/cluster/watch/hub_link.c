@@ -1,5 +1,5 @@
-/* The connection to the hub of a controller: a DEALER for queries, a DEALER for control messages
- * and a SUB for the hub's notifications, and what seals and verifies their messages. */
+/* The connection to the hub of a controller: a DEALER for queries, a DEALER for control messages, a
+ * SUB for the hub's notifications, and the seals of their messages. */
 #include "cluster/watch/hub_link.h"
 
 #include <string.h>
@@ -15,8 +15,8 @@
 /* How long the addresses of a controller on another host may take to answer. */
 #define REACH_MS 2000
 
-/* Three sockets, each with a connection, and the descriptors of processes that are being started.
- * However many engines there are, there are no more: so the limit stays as it is for them, too. */
+/* Three sockets, each with a connection, and descriptors of processes that are being started. More
+ * engines do not need more: so the limit is not raised, and engines inherit it unchanged. */
 #define OWN_DESCRIPTORS 12
 
 /* Returns a socket connected to one of the hub's ports, or NULL with `error` set. */

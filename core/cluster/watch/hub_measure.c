@@ -1,15 +1,14 @@
-/* How much there is to do for engines: what the hub says of that in its answers, one of which comes
- * every half second, and what follows from several; and asking engines to end that have nothing to
- * do. Runs on the event loop. */
+/* How much work there is for engines: the hub's answers, which come every half second, and what
+ * follows from several. Also asks engines without work to end. Runs on the event loop. */
 #include "base/clock.h"
 #include "cluster/watch/hub_watch_private.h"
 
-/* What was seen counts half as much when so much time has passed since. */
+/* After as many seconds, an observation counts half as much. */
 #define HALF_S 20.0
-/* So many answers without it mean that the hub does not measure work: the first may be to a request
+/* After as many answers without work, the hub does not measure it: the first may answer a request
  * that did not ask for it. */
 #define MUTE_MAX 4
-/* For a task where none has been seen at work yet. */
+/* How long a task takes if none has been seen yet. */
 #define UNSEEN_S 0.5
 
 void hub_watch_measure(struct hub_watch *watch)
@@ -18,7 +17,7 @@ void hub_watch_measure(struct hub_watch *watch)
         watch->measures = true;
 }
 
-/* Notes what one engine has. Returns whether it works at tasks. */
+/* Notes what one engine has to do. Returns whether it works at tasks. */
 static bool note_engine(struct hub_watch *watch, const char *uuid, const json_t *queue,
                         long long now_ms)
 {
@@ -39,15 +38,15 @@ static bool note_engine(struct hub_watch *watch, const char *uuid, const json_t 
     return tasks > 0;
 }
 
-/* A task takes as long as engines have worked at tasks for each that was done. Those that are being
- * worked at count as well: what has not ended yet may take long. */
+/* How long a task takes: the time that engines have worked at tasks, divided by the tasks. Tasks
+ * that have not ended count as well, because they may take long. */
 static double seconds_of(const struct hub_watch *watch, unsigned working)
 {
     double tasks = watch->tasks_done + working;
     return tasks > 0.01 ? watch->worked_s / tasks : UNSEEN_S;
 }
 
-/* By uuid how each has ended, null where it is awaited. */
+/* `previous` says by uuid how each engine has ended: null if it is awaited. */
 static unsigned count_awaited(json_t *previous)
 {
     const char *uuid;

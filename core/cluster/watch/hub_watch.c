@@ -1,5 +1,5 @@
-/* A client of the hub that only watches: which engines are registered, and whether the controller
- * is there. Runs on the event loop; hub_link.c has the sockets.
+/* A client of the hub that sends no work: it knows which engines are registered, and whether the
+ * controller is there. Runs on the event loop; hub_link.c has the sockets.
  *
  * What the hub answers is what counts. A notification only says that it is time to ask. */
 #include "cluster/watch/hub_watch_private.h"
@@ -23,7 +23,7 @@
 #define GOODBYE_MS  500
 #define MONITOR_URL "inproc://hub-watch"
 
-/* Copies a member of what an engine says of itself; "" where it has none. */
+/* Copies a member of what an engine says about itself; "" if it has none. */
 static void take_fact(char *text, size_t size, const json_t *info, const char *name)
 {
     const char *fact = json_string_value(json_object_get(info, name));
@@ -121,7 +121,7 @@ static void take_message(struct hub_watch *watch, const void *socket,
     const char *type = message->type;
     if (!type || !message->content)
         return;
-    /* Others come late: nobody waits for them any more. */
+    /* Other answers are late: nothing waits for them any more. */
     if (watch->answers && message->answers && !strcmp(message->answers, watch->link.asked))
         json_object_set(watch->answers, type, message->content);
     if (socket == watch->link.notification)
