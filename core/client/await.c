@@ -9,10 +9,10 @@
 #include "base/trace.h"
 #include "client/submission_private.h"
 
-/* Output is published before the reply is sent: what has not come so long after the reply, and
- * after other output of its request, is missing. It was lost, as what is published in the moment in
- * which a client subscribes can be; or it comes by a connection that is slower to recover from a
- * cut, and then it is taken for a while longer, though nobody waits for it any more. */
+/* Output is published before the reply is sent. If it has not come OUTPUT_WAIT_MS after the reply
+ * and other output of its request, it is missing. It may be lost, because it was published while
+ * the client subscribed. Or its connection recovers later from a cut: so it is accepted for
+ * OUTPUT_LATE_MS, though nothing waits for it any more. */
 #define OUTPUT_WAIT_MS 2000
 #define OUTPUT_LATE_MS 60000
 
@@ -55,7 +55,7 @@ void await_add_broadcast(struct client_io *io, struct client_broadcast *broadcas
     }
 }
 
-/* The number in a msg_id of ours, also where more stands behind it. Returns 0 or -1. */
+/* The number in a msg_id of ours, also if more follows it. Returns 0 or -1. */
 static int number_of(const struct ipcl_client *client, const char *msg_id, size_t size,
                      uint64_t *number)
 {
@@ -87,8 +87,8 @@ static int compare_uuid(const char *uuid, size_t size, const struct ipcl_future 
     return order ? order : -(part->engine_uuid[size] != '\0');
 }
 
-/* The number of the part for this engine; that of the broadcast, which no future has, where there
- * is none. */
+/* The number of the part for this engine; if there is none, the broadcast's, which no future
+ * has. */
 static uint64_t part_number(const struct client_broadcast *broadcast, const char *uuid, size_t size)
 {
     size_t low = 0, high = broadcast->count;
@@ -136,7 +136,7 @@ static void forget_part(struct client_io *io, struct client_broadcast *broadcast
 void await_each_part(struct client_io *io, struct client_broadcast *broadcast,
                      void (*each)(void *context, struct ipcl_future *part), void *context)
 {
-    broadcast->open++; /* it lasts, also where these are the last parts */
+    broadcast->open++; /* keeps it, also if these are the last parts */
     for (size_t i = 0; i < broadcast->count; i++)
         if (!ipcl_future_ready(broadcast->parts[i]))
             each(context, broadcast->parts[i]);
@@ -196,7 +196,7 @@ static void forget_oldest_resolved(struct client_io *io)
     forget(io, future);
 }
 
-/* All of its output has come, so that there is nothing to remember it for. */
+/* Whether all of its output has come: then it can be forgotten. */
 static bool is_settled(const struct ipcl_future *future)
 {
     return ipcl_future_output_complete(future) && !ipcl_future_output_missing(future);
@@ -227,7 +227,7 @@ void await_resolve(struct client_io *io, struct ipcl_future *future, struct futu
     ipcl_future_release(future);
     if (complete)
         forget(io, future);
-    /* Those at the head whose output has ended, and the oldest where there are too many. */
+    /* The first ones if their output has ended, and the oldest if there are too many. */
     while (io->oldest_resolved &&
            (io->resolved_count > RESOLVED_MAX || is_settled(io->oldest_resolved)))
         forget_oldest_resolved(io);
@@ -301,7 +301,7 @@ static void fail_list(struct client_io *io, struct ipcl_future *failing, const c
 void await_fail_engine(struct client_io *io, const char *uuid, const char *text)
 {
     struct ipcl_future *future, *next, *failing = NULL;
-    /* In two steps, as failing one may also forget others. */
+    /* In two steps, because failing one may also forget others. */
     HASH_ITER (hh, io->awaited, future, next) {
         if (strcmp(future->engine_uuid, uuid))
             continue;

@@ -76,8 +76,8 @@ failed:
     return NULL;
 }
 
-/* The request's metadata and those of a broadcast, as JSON text to free. NULL where they are no
- * mapping or memory is short. */
+/* The request's metadata and a broadcast's, as JSON text to free. NULL if they are no mapping or
+ * memory is short. */
 static char *make_metadata(const struct ipcl_submission *request,
                            struct ipcl_future *const *futures, size_t count)
 {

@@ -156,7 +156,7 @@ int client_find_engine(struct ipcl_client *client, int id, char uuid[ENGINE_UUID
                           count == 1 ? " is" : "s are");
 }
 
-/* Room for an engine with this id, at its place; NULL where memory is short. */
+/* Room for an engine with this id, at its place; NULL if memory is short. */
 static struct listed_engine *enter_engine(struct ipcl_client *client, int id)
 {
     size_t place = engine_place(client, id);
@@ -283,7 +283,7 @@ void client_emit(struct ipcl_client *client, const struct ipcl_event *event)
 void client_wake(struct ipcl_client *client)
 {
     uint64_t one = 1;
-    /* It fails only where the counter is full, and then the thread is awake. */
+    /* It fails only if the counter is full, and then the thread is awake. */
     if (write(client->wake_fd, &one, sizeof(one)) < 0)
         return;
 }

@@ -187,7 +187,7 @@ static int take_answer(struct ipcl_client *client, struct message *message,
     return engines_take_first(client, message, error);
 }
 
-/* Returns 1 where the hub has answered `msg_id`, 0 where not yet, or -1 with `error` set. */
+/* Returns 1 if the hub has answered `msg_id`, 0 if not yet, or -1 with `error` set. */
 static int read_answer(struct ipcl_client *client, const char *msg_id, struct ipcl_error *error)
 {
     struct message message;
@@ -226,8 +226,8 @@ static int connect_others(struct ipcl_client *client, struct ipcl_error *error)
     return 0;
 }
 
-/* Whether it is known after a while that nothing is reached; where a firewall is silent, that takes
- * all the time that there is. */
+/* Whether it is known that nothing can be reached. If a firewall does not answer, that takes the
+ * whole time-out. */
 static bool has_failed(const struct ipcl_client *client, long long waited_ms)
 {
     const struct client_io *io = &client->io;

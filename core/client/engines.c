@@ -1,5 +1,4 @@
-/* Which engines there are, as the hub says, and what becomes of requests to those that have died.
- * I/O thread. */
+/* Which engines there are, as the hub says, and how requests to dead engines end. I/O thread. */
 #include "client/engines_private.h"
 
 #include <stdlib.h>
@@ -22,8 +21,8 @@ int engines_id(const struct client_io *io, const char *uuid)
     return engine ? engine->id : -1;
 }
 
-/* Returns false where it was known to be there: the hub tells a new subscriber of engines that came
- * lately, once more. */
+/* Returns false if the engine was known: the hub repeats to a new subscriber which engines came
+ * lately. */
 static bool note_engine(struct ipcl_client *client, int id, const char *uuid, const json_t *info)
 {
     struct client_io *io = &client->io;
@@ -43,8 +42,9 @@ static bool note_engine(struct ipcl_client *client, int id, const char *uuid, co
     return is_new;
 }
 
-/* Returns false where it was not known to be there: the hub tells of an engine of the previous
- * controller in its answer and in a notification, and to clients which never knew it. */
+/* Returns false if the engine was not known to be there. The hub reports the end of a previous
+ * controller's engine twice, in its answer and in a notification, and also to clients that never
+ * knew the engine. */
 static bool note_death(struct ipcl_client *client, int id, const char *uuid, const char *end)
 {
     struct known_engine *engine;
@@ -135,9 +135,9 @@ int engines_take_first(struct ipcl_client *client, struct message *message,
     return result;
 }
 
-/* Those that the hub does not have. It says how engines of the previous controller have ended, or
- * that they may yet come back; where it knows nothing of one, that is gone once all have had time
- * to. */
+/* Handles engines that the hub does not have. It says how engines of the previous controller have
+ * ended, or that they may still come back. An engine that it does not know has gone when the time
+ * to come back is over. */
 static void forget_others(struct ipcl_client *client, const json_t *engines, const json_t *previous,
                           bool complete)
 {

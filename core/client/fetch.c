@@ -35,8 +35,8 @@ static void fail(struct fetch *fetch, const char *ename, const char *text)
     finish(fetch, outcome_create_failed(fetch->future, ename, text));
 }
 
-/* A time as messages have it, "2026-11-22T10:49:09.123456Z", in seconds since the epoch;
- * `otherwise` where there is none. */
+/* A message's time, "2026-11-22T10:49:09.123456Z", in seconds since the epoch; `otherwise` if there
+ * is none. */
 static double wall_time_of(const json_t *date, double otherwise)
 {
     struct tm parts = {0};
@@ -58,8 +58,8 @@ static int engine_id_of(struct ipcl_client *client, const char *uuid)
     return id;
 }
 
-/* Makes the hub's record of a finished request an outcome. Its buffers are those of the hub's
- * answer. NULL where memory is short. */
+/* Makes an outcome from the hub's record of a finished request. Its buffers are those of the hub's
+ * answer. NULL if memory is short. */
 static struct future_outcome *make_outcome(struct fetch *fetch, struct ipcl_future *answer,
                                            const json_t *record)
 {
@@ -110,8 +110,8 @@ static void add_output(struct fetch *fetch, const char *msg_type, json_t *conten
         future_add_output(fetch->future, output);
 }
 
-/* A new reference to an object that the hub kept, which ipyparallel's gives back as text where its
- * store is SQLite's; NULL where it is none. */
+/* A new reference to an object that the hub kept; NULL if it is none. ipyparallel's hub gives it
+ * back as text if its store is SQLite's. */
 static json_t *object_of(json_t *kept)
 {
     json_t *object =

@@ -1,5 +1,5 @@
-/* Futures: resolved by the I/O thread, held and waited for by any. Waiting takes a lock, resolving
- * only where somebody waits. */
+/* Futures: the I/O thread resolves them, any thread may hold them and wait. Waiting takes a lock;
+ * resolving takes it only if a thread waits. */
 #include "client/future_private.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ struct callback {
     void *context;
 };
 
-/* What a future resolves to where there is no memory to say more. */
+/* A future's outcome if there is no memory for another. */
 static struct future_outcome outcome_no_memory = {
     .result =
         {.status = IPCL_FAILED,
@@ -32,7 +32,7 @@ static struct future_outcome outcome_no_memory = {
          .engine_uuid = ""},
 };
 
-/* Stands at the head of a resolved future's callbacks: nobody may add one any more. */
+/* The head of a resolved future's callbacks: none may be added any more. */
 static struct callback callbacks_over;
 
 static unsigned forks;

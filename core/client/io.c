@@ -27,7 +27,7 @@
  * been started has none yet. */
 #define ALONE_MS 5000
 
-/* Says once, until an engine comes, that there is none that could run what waits. That is no error:
+/* Says, once until an engine comes, that no engine can run the waiting tasks. That is no error:
  * engines may come. */
 static void check_alone(struct ipcl_client *client)
 {

@@ -1,8 +1,8 @@
-/* Leaving, for a client whose tasks are not kept: what it has waiting is dropped. I/O thread.
+/* Leaving, for a client whose tasks are not kept: its waiting requests are dropped. I/O thread.
  *
- * The task scheduler knows which tasks these are. Engines are told what has not been answered: what
- * waits there is dropped, and what comes later, as control messages may overtake others. Nobody
- * waits for their answers. */
+ * The task scheduler knows which tasks these are. Engines are told which requests have not been
+ * answered. They drop those that wait, and those that come later, because control messages may
+ * overtake others. Nothing waits for their answers. */
 #include "client/leave_private.h"
 
 #include <string.h>

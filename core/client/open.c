@@ -50,7 +50,7 @@ static struct ipcl_client *client_create(const struct ipcl_connect *options,
     return client;
 }
 
-/* Waits until there is a file, and it is another than `before`. Returns false where there is none
+/* Waits until there is a file, and it is another than `before`. Returns false if there is none
  * until the deadline, or it was interrupted. */
 static bool wait_for_file(const char *path, const struct path_mark *before, long long deadline,
                           bool (*interrupted)(void *context), void *context)
@@ -86,8 +86,9 @@ static int find_file(struct ipcl_client *client, const struct ipcl_connect *opti
     return 0;
 }
 
-/* As ipyparallel's client: a server that the caller names is used, the file's where the controller
- * is elsewhere, and a key is for a server. Returns 0 or -1 with `error` set. */
+/* As in ipyparallel's client: uses the SSH server that the caller names, or the file's if the
+ * controller is on another host. A key alone also asks for SSH. Returns 0 or -1 with `error`
+ * set. */
 static int choose_tunnel(struct ipcl_client *client, const struct ipcl_connect *options,
                          struct ipcl_error *error)
 {
@@ -168,8 +169,8 @@ static int connect_by_file(struct ipcl_client *client, const struct ipcl_connect
                : 0;
 }
 
-/* Whether another file is waited for: where the time for that was given, and this file, which was
- * not named, is that of a controller that has gone. One that comes writes another. */
+/* Whether to wait for another file: if there is a time-out for that, and this file, which the
+ * caller did not name, is that of a controller that has gone. A new one writes another file. */
 static bool awaits_another(const struct ipcl_client *client, const struct ipcl_connect *options)
 {
     return options->timeout_ms > 0 && !options->connection_file && client->thread_started &&

@@ -12,7 +12,7 @@
 #include "client/restart_private.h"
 #include "client/sockets_private.h"
 
-/* Texts of a message, one behind the other, each with a NUL. */
+/* Texts of a message, one after the other, each with a NUL. */
 struct texts {
     const char *start[4];
     size_t size[4];
@@ -215,8 +215,8 @@ static void handle_refusal(struct ipcl_client *client, struct message *message)
         await_each_part(&client->io, broadcast, resolve_part, &refusal);
 }
 
-/* Whether a reply comes by the way that its request went, and from the engine that the request was
- * for: any engine of the cluster can send this client what it likes, under its own name. */
+/* Whether a reply comes through the socket of its request, and from the engine that the request was
+ * for: any engine of the cluster can send this client anything, under its own name. */
 static bool is_answer(const struct ipcl_future *future, enum client_socket index,
                       struct message *message)
 {

@@ -109,8 +109,8 @@ static int copy_buffers(struct submission *submission)
     return 0;
 }
 
-/* Keeps a task where another controller may take the place of this one, which then may have lost
- * it, and where it is small. */
+/* Keeps a small task if another controller may take the place of this one, as that may have lost
+ * it. */
 static void keep(struct ipcl_client *client, struct submission *submission)
 {
     struct ipcl_future *future = submission->future;
@@ -175,7 +175,7 @@ static void trace_submit(const struct ipcl_future *future)
     trace_step(TRACE_SUBMIT, id, strlen(id), future->engine_id);
 }
 
-/* To an engine that has gone nothing is sent; a broadcast goes out for the others. Takes over the
+/* Sends nothing to an engine that has gone; a broadcast is sent for the others. Takes over the
  * submission. */
 static void flush_one(struct ipcl_client *client, struct submission *submission,
                       struct message *message)

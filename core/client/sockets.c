@@ -88,8 +88,7 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
         return -1;
     if (loop_add(io->loop, io->sockets[index], handlers->message, &io->ways[index]))
         return ipcl_error_set(error, "cannot poll a socket: %s", zmq_strerror(errno));
-    /* Of what engines publish: their output. Status comes under other topics, and replies tell how
-     * much output there is. */
+    /* Engines' output only: status has other topics, and replies say how much output there is. */
     const char *topic = index == SOCKET_IOPUB ? "engine." : "";
     if (options.type == ZMQ_SUB &&
         zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))

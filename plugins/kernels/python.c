@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The name of an exception's type; NULL where it has none. */
+/* The name of an exception's type; NULL if it has none. */
 static PyObject *name_of(PyObject *type)
 {
     PyObject *name = type && PyType_Check(type) ? PyType_GetName((PyTypeObject *)type) : NULL;
@@ -126,8 +126,8 @@ static void *kernel_create(const struct ipcl_kernel_services *services, struct i
     return kernel;
 }
 
-/* What a failed operation is answered with: the Python half's description, or where that fails too,
- * the bare exception. */
+/* The answer to a failed operation: the Python half's description or, if that fails too, only the
+ * exception. */
 static json_t *describe_exception(struct python_kernel *kernel, const char *method)
 {
     struct ipcl_error line;
@@ -185,8 +185,8 @@ static void apply(void *self, const struct ipcl_request *request, struct ipcl_re
     kernel->state = PyEval_SaveThread();
 }
 
-/* The content of the reply to a request, which ipcluster.engine.kernel makes of its content and
- * buffers: JSON text both. NULL where there is none, or with an exception. */
+/* The content of the reply to a request. ipcluster.engine.kernel makes it from the request's
+ * content and buffers; both contents are JSON text. NULL if there is none, or with an exception. */
 static json_t *call_answer(struct python_kernel *kernel, const struct ipcl_request *request)
 {
     char *text = json_dumps(request->content, JSON_COMPACT);

@@ -6,8 +6,8 @@
 
 #define COPIED_BYTES 4096 /* a smaller frame is cheaper copied than kept */
 
-/* A received frame, which memoryviews look into. It can be written to, as in ipyparallel's engines:
- * nobody else reads it any more. */
+/* A received frame, which memoryviews show. It is writable, as in ipyparallel's engines: nothing
+ * else reads it any more. */
 struct frame {
     PyObject_HEAD
     struct ipcl_buffer buffer;

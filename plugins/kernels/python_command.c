@@ -1,7 +1,6 @@
-/* Which Python the engine runs in, before there is one. The first that is there of those that were
- * named, typed or by the client that starts the engine, or by what is activated in the environment;
- * otherwise the one of the installation. What lies in it, and whether it is recent enough, it says
- * itself, once it runs. */
+/* Which Python the engine runs in. It is the one that the user named, or the first that exists of
+ * these: that of the client that starts the engine, that of the activated environment, the
+ * installation's, and PATH's. It says itself, once it runs, whether it is recent enough. */
 #include "python.h"
 
 #include <errno.h>

@@ -102,7 +102,7 @@ static PyObject *host_open(PyObject *self, PyObject *path)
     return NULL;
 }
 
-/* part(name): the running request's "header" or "metadata" as JSON text; None where none runs. */
+/* part(name): the running request's "header" or "metadata" as JSON text; None if none runs. */
 static PyObject *host_part(PyObject *self, PyObject *name)
 {
     const struct ipcl_kernel_services *services = python_kernel->services;

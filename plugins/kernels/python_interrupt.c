@@ -1,5 +1,5 @@
 /* Interrupts of the code that a request runs: from the engine's I/O thread to Python's main thread,
- * where they become KeyboardInterrupt, or whatever the code has SIGINT do. */
+ * where they become KeyboardInterrupt, or call the code's own handler of SIGINT. */
 #include "python.h"
 
 #include <signal.h>
@@ -7,10 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What ends a blocking system call of the main thread. Where nobody handles it, it is ignored. */
+/* The signal that ends a blocking system call of the main thread. Without a handler it is
+ * ignored. */
 #define INTERRUPT_SIGNAL SIGURG
-/* It comes again until Python has seen it: one that comes a moment before a system call blocks does
- * not end that call. */
+/* It is repeated until Python has seen it: a signal that comes just before a system call blocks
+ * does not end that call. */
 #define AGAIN_MS 100
 
 #ifndef sigev_notify_thread_id /* glibc documents the name and does not define it */

@@ -84,8 +84,8 @@ static void *engines_create(const struct ipcl_launcher_services *services, struc
     return local;
 }
 
-/* An engine's file has the number of its process, which is what people meet elsewhere: its id is
- * not known yet, and another engine may have it. */
+/* An engine's file has the number of its process, which users also see elsewhere: its id is not
+ * known yet, and another engine may get it later. */
 static int output_of(const struct local *local, int64_t pid, char *path, size_t path_bytes)
 {
     int length = local->role == IPCL_ROLE_CONTROLLER
@@ -156,7 +156,7 @@ static bool launch_later(struct local *local)
                                   &error) == 0;
 }
 
-/* Starts copies until all run, or, where there is a delay between them, one. Those that cannot be
+/* Starts all copies, or only the next one if there is a delay between them. Copies that cannot be
  * started are reported as stopped. */
 static void launch_next(void *self)
 {
@@ -220,7 +220,7 @@ static int local_stop(void *self, struct ipcl_error *error)
 {
     struct local *local = self;
     local->stopping = true;
-    /* A process that cannot be signalled has gone, and is reported as such; the timer sees to the
+    /* A process that cannot be signalled has gone, and is reported so; the timer handles the
      * others. */
     local_signal(local, SIGTERM, error);
     return local->services->timer(local->services->base.host, milliseconds(stop_seconds(local)),

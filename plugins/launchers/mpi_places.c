@@ -13,10 +13,10 @@
 
 #define HOST_BYTES 256
 
-/* What the word behind an option says. */
+/* What the word after an option says. */
 enum names { NAMES_NOTHING, NAMES_HOSTS, NAMES_FILE, NAMES_RANKS };
 
-/* Of Open MPI, which takes one dash for two, and of MPICH. */
+/* Options of Open MPI, which also takes one dash instead of two, and of MPICH. */
 static const struct placing {
     const char *option;
     enum names names;
@@ -97,7 +97,7 @@ static bool is_own_address(const char *text)
     return own;
 }
 
-/* Whether a name or address, of so many bytes, is another host's. This one's name may have its
+/* Whether a name or address, of `length` bytes, is another host's. This host's name may have its
  * domain or not. */
 static bool is_other(const char *name, size_t length)
 {
@@ -122,8 +122,8 @@ static bool list_names_others(const char *list)
     return false;
 }
 
-/* A host a line, of ranks behind "rank 0=", and behind it what does not matter here. What cannot be
- * read mpiexec complains of. */
+/* Whether a file names other hosts: one a line, with `of_ranks` after "rank 0=". The rest of a line
+ * does not matter here. If the file cannot be read, mpiexec reports that. */
 static bool file_names_others(const char *path, bool of_ranks)
 {
     char line[1024];

@@ -121,9 +121,9 @@ static bool bound(const struct mpi_job *job)
     return false;
 }
 
-/* The environment of mpiexec and its ranks: the launch's, how many ranks are to be one world, and,
- * where nobody else has decided it, that none is tied to one core or socket, which is Open MPI's
- * default: what an engine runs may have threads. Returns NULL where memory is short. */
+/* The environment of mpiexec and its ranks: the launch's, and how many ranks are one world. By
+ * default, Open MPI binds a rank to one core or socket. That is turned off unless somebody has set
+ * it, because code on an engine may have threads. Returns NULL if memory is short. */
 static char **job_environment(const struct mpi_job *job, const char *const *given)
 {
     static const char *const unbound[] = {"OMPI_MCA_hwloc_base_binding_policy",     /* Open MPI 4 */

@@ -1,4 +1,4 @@
-/* The launcher "ssh": command lines, and what the agent on a host is told at the start. */
+/* The launcher "ssh": command lines, and the text that the agent on a host gets at the start. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,12 +9,12 @@
 /* ssh takes the first value of an option, and what was typed last: these stand in front of the
  * user's arguments. */
 static const char *const firm[] = {
-    "-oBatchMode=yes", /* nobody is there to be asked for a password */
+    "-oBatchMode=yes", /* nobody can be asked for a password */
     "-oRemoteCommand=none",
     "-oControlPersist=no",
     "-oForwardX11=no",
 };
-/* And these behind them. */
+/* And these follow them. */
 static const char *const gentle[] = {
     "-T",
     "-oConnectTimeout=30",
@@ -125,7 +125,7 @@ int ssh_command_run(const struct ssh_set *set, const struct ipcl_command *comman
                          : ipcl_error_set(error, "no memory for ssh's command line");
 }
 
-/* A host's own texts, as a list whose words are borrowed; NULL for none, and where memory is
+/* A host's own texts, as a list whose words are borrowed; NULL if there are none or memory is
  * short. */
 static const char **own_list(const json_t *own, const char *key)
 {
@@ -178,7 +178,8 @@ static const char *own_text(const struct ssh_set *set, const json_t *own, const 
     return text ? text : base->option_string(base->host, set->class_name, name);
 }
 
-/* The profile there: that of here, in the home folder there where it is in the one here. */
+/* The profile's folder on the host: the same path as here, but if that is in the home folder, it is
+ * in the host's home folder. */
 static const char *profile_there(const struct ssh_set *set, const json_t *own,
                                  const char *profile_dir)
 {
@@ -229,8 +230,8 @@ static void add_words(struct text *agent, const char *const *words, size_t count
     }
 }
 
-/* Adds the words of one engine, or of the controller; the program, and where its files are, are
- * known there. Returns the program as it is named here, in the memory of its arguments. */
+/* Adds the words of one engine, or of the controller, without the program and the place of its
+ * files, which the agent knows. Returns the program's name here, borrowed from the arguments. */
 static const char *add_program(const struct ssh_set *set, const json_t *own,
                                const char *const *argv, struct text *agent)
 {

@@ -1,6 +1,6 @@
-/* The launcher "ssh": a controller on another host. Its connection files come here once they are
- * there; where it listens on its own host alone, they name sockets here, which the connection
- * forwards. */
+/* The launcher "ssh": a controller on another host. Its connection files come here when it has
+ * written them. If it listens only on its own host, the files here name sockets here, which the
+ * connection forwards. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

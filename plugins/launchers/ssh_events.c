@@ -53,7 +53,7 @@ static struct ssh_ports ports_of(const struct ssh_set *set)
     return ports;
 }
 
-/* Adds a connection file for the host to what the agent takes; `printed` is what ssh says of
+/* Adds a connection file for the host to the agent's text; `printed` is what ssh says about
  * forwarded ports. Returns 0 or -1. */
 static int add_file(struct ssh_host *host, const char *role, const json_t *connection,
                     const char *printed)
@@ -71,7 +71,7 @@ static int add_file(struct ssh_host *host, const char *role, const json_t *conne
     return outcome;
 }
 
-/* The controller can be reached; or it is what starts, and there is no file of it. */
+/* The controller can be reached. Or it is the controller that starts, and has no files yet. */
 static void send_start(struct ssh_host *host, const char *printed)
 {
     const struct ssh_set *set = host->set;
@@ -107,7 +107,8 @@ static void forwarded(void *self, void *context, const struct ipcl_command_end *
     }
 }
 
-/* Sockets in a private folder there, or, where sshd allows none, ports of loopback. */
+/* Forwards from sockets in a private folder on the host or, if sshd allows none, from ports of
+ * loopback. */
 static void forward(struct ssh_host *host)
 {
     const struct ssh_set *set = host->set;

@@ -78,8 +78,7 @@ static void fetched(void *self, void *context, const struct ipcl_command_end *en
         not_fetched(fetch, end->errors);
 }
 
-/* The command that writes the file here; malloc'ed, its words borrowed. NULL where memory is
- * short. */
+/* The command that writes the file here; malloc'ed, its words borrowed. NULL if memory is short. */
 static const char **fetch_command(const struct ssh_fetch *fetch, struct text *remote)
 {
     const char *const shell[] = {"/bin/sh", "-c", take_file, "ssh", fetch->part};

@@ -1,5 +1,5 @@
-/* How engines on a host reach the controller: by what the engines' connection file says, or, where
- * the controller listens on this machine alone, back through the connection that started them. */
+/* How engines on a host reach the controller: as the engines' connection file says or, if the
+ * controller listens only on this host, back through the connection that started them. */
 #include "ssh_forward.h"
 
 #include <errno.h>
@@ -132,8 +132,7 @@ int ssh_connection_file(const json_t *connection, struct text *file)
     return file->failed ? -1 : 0;
 }
 
-/* Takes the ports that ssh has printed, one a line. Returns 0, or -1 where these are not as many as
- * were asked for. */
+/* Takes the ports that ssh has printed, one a line. Returns 0, or -1 if there are too few. */
 static int read_ports(const struct ssh_ports *ports, const char *printed, int *there)
 {
     for (size_t i = 0; i < ports->count; i++) {

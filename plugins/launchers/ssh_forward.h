@@ -34,7 +34,7 @@ void ssh_ports_add(struct ssh_ports *ports, const json_t *connection);
 char **ssh_forward_words(const struct ssh_ports *ports, const char *option, const char *folder);
 /* Writes a connection file for the host. If the file is not "here", it is unchanged. Otherwise it
  * has sockets in the folder `run` or, if that is NULL, the ports that ssh has printed, one a line.
- * Returns 0, or -1 if too few or too many were printed, or memory is short. */
+ * Returns 0, or -1 if it has printed too few, or memory is short. */
 int ssh_forward_file(const json_t *connection, const struct ssh_ports *ports, const char *run,
                      const char *printed, struct text *file);
 /* Writes the file unchanged. */

@@ -1,5 +1,5 @@
-/* The launcher "ssh": one connection to a host. Its input is a FIFO, which this process writes to
- * and a later one can, and what it prints is a file, which is read as it grows. */
+/* The launcher "ssh": one connection to a host. Its input is a FIFO, which this process and later
+ * ones can write to. Its output goes to a file, which is read as it grows. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

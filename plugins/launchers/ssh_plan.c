@@ -1,4 +1,4 @@
-/* Which hosts there are, how many engines each takes, and what is set for it alone. */
+/* Which hosts there are, how many engines each takes, and each host's own settings. */
 #include "ssh_plan.h"
 
 #include <fcntl.h>

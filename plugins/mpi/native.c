@@ -13,8 +13,8 @@ struct native {
     bool ours; /* we initialised it, and finalise it */
 };
 
-/* Sees to it that user code imports no mpi4py of another MPI. Returns -1 where that has happened
- * already. A kernel whose language is not Python has none, and does not understand this. */
+/* Prevents that user code imports an mpi4py of another MPI. Returns -1 if it already has. A kernel
+ * whose language is not Python does not understand this, and has no mpi4py. */
 static int keep_others_out(const struct ipcl_mpi_services *services, struct ipcl_error *error)
 {
     char code[160];

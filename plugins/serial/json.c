@@ -1,8 +1,8 @@
 /* The JSON serializer: jansson packs and unpacks; members are found by a scan that builds nothing.
  *
  * Bytes that are not UTF-8 are read as U+FFFD. NaN and infinities, lone surrogates, and numbers
- * that json_t cannot hold are errors, which name the member. Of a key that is there twice, find
- * takes the first and unpack the last, as Python does. */
+ * that json_t cannot hold are errors, which name the member. If a key is there twice, find takes
+ * the first and unpack the last, as Python does. */
 #include <ipcluster/serial.h>
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 #define DEPTH_MAX  256
 #define VALUES_MAX 1000000
-/* What an error says of where it is: this many names of at most so many bytes. */
+/* How many names an error gives for its place, and how many bytes of each. */
 #define PLACE_DEPTH_MAX 8
 #define PLACE_NAME_MAX  48
 
@@ -39,7 +39,7 @@ static void skip_plain(struct scan *scan)
     scan->at = at;
 }
 
-/* Steps over `expected`, behind white space. */
+/* Steps over white space and `expected`. */
 static bool take(struct scan *scan, char expected)
 {
     skip_space(scan);
@@ -88,7 +88,7 @@ static bool take_word(struct scan *scan)
 
 static bool take_value(struct scan *scan, int depth);
 
-/* Steps over the rest of a mapping or list behind its opening bracket. */
+/* Steps over the rest of a mapping or list, after its opening bracket. */
 static bool take_container(struct scan *scan, bool mapping, int depth)
 {
     struct scan inside;
@@ -205,8 +205,8 @@ static char *pack(const json_t *value, size_t *size, struct ipcl_error *error)
     return text;
 }
 
-/* Refuses what nests too deep, whose bound jansson has far higher, and too many values, which take
- * many times the memory of their bytes. Returns 0 or -1 with `error` set. */
+/* Refuses too deep nesting, for which jansson's bound is far higher, and too many values, which
+ * take many times the memory of their bytes. Returns 0 or -1 with `error` set. */
 static int check_bounds(const char *data, size_t size, struct ipcl_error *error)
 {
     const char *end = data + size;
@@ -222,7 +222,7 @@ static int check_bounds(const char *data, size_t size, struct ipcl_error *error)
             return ipcl_error_set(error, "JSON nests deeper than %d", DEPTH_MAX);
         else if (!text && (*at == '}' || *at == ']'))
             depth--;
-        /* The first entry's bracket counts for it, also where there is none. */
+        /* A bracket counts for the first entry, also if there is none. */
         if ((opens || (!text && *at == ',')) && ++values > VALUES_MAX)
             return ipcl_error_set(error,
                                   "JSON of more than %d values: send them as a buffer, or in "

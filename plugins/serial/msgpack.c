@@ -1,11 +1,11 @@
 /* The MessagePack serializer: msgpack-c packs; reading is done here, as msgpack-c nests to 32
  * levels only and allocates what a length claims before the bytes are there.
  *
- * What MessagePack knows and json_t does not becomes what Jupyter's JSON makes of it: a bin its
- * base64 text; NaN and the infinities "nan", "inf" and "-inf"; bytes in text that are not UTF-8
- * U+FFFD. Errors, which name the member, are an integer above int64, a key that is no text or has a
- * NUL, and an extension type. Of a key that is there twice, find takes the first and unpack the
- * last, as Python does. */
+ * Values that json_t does not have become what Jupyter's JSON makes of them: a bin becomes its
+ * base64 text; NaN and the infinities become "nan", "inf" and "-inf"; bytes in text that are not
+ * UTF-8 become U+FFFD. These are errors, which name the member: an integer above int64, a key that
+ * is no text or has a NUL, and an extension type. If a key is there twice, find takes the first and
+ * unpack the last, as Python does. */
 #include <ipcluster/serial.h>
 
 #include <math.h>
@@ -19,7 +19,7 @@
 
 #define DEPTH_MAX  256
 #define VALUES_MAX 1000000 /* they take many times the memory of their bytes */
-/* What an error says of where it is: this many names of at most so many bytes. */
+/* How many names an error gives for its place, and how many bytes of each. */
 #define PLACE_DEPTH_MAX 8
 #define PLACE_NAME_MAX  48
 
@@ -27,7 +27,7 @@
 struct scan {
     const unsigned char *at;
     const unsigned char *end;
-    size_t values; /* that were unpacked */
+    size_t values; /* how many were unpacked */
 };
 
 /* One value without what it contains. */
@@ -222,8 +222,8 @@ static struct ipcl_member *find_member(struct ipcl_member *members, size_t count
     return NULL;
 }
 
-/* Steps over a value and notes where it is. Text with a NUL is left packed, so that nobody cuts it
- * there, and so is text that is to be repaired. */
+/* Steps over a value and notes where it is. Text with a NUL is left packed, so that it is not cut
+ * there, and so is text that has to be repaired. */
 static bool take_member(struct scan *scan, struct ipcl_member *member)
 {
     const unsigned char *start = scan->at;
@@ -302,7 +302,7 @@ static int pack_list(msgpack_packer *packer, const json_t *value, int depth)
     return 0;
 }
 
-/* Returns 0, or not 0 where memory is short or `value` nests too deep. */
+/* Returns 0, or not 0 if memory is short or `value` nests too deep. */
 static int pack_value(msgpack_packer *packer, const json_t *value, int depth)
 {
     switch (json_typeof(value)) {
@@ -495,7 +495,7 @@ static json_t *unpack(const char *data, size_t size, struct ipcl_error *error)
 {
     struct scan scan = {(const unsigned char *)data, (const unsigned char *)data + size, 0};
     struct place top = {0};
-    ipcl_error_set(error, "out of memory"); /* where nothing below says more */
+    ipcl_error_set(error, "out of memory"); /* unless the code below says more */
     if (!size)
         return fail(error, &top, "there are no bytes");
     json_t *value = unpack_value(&scan, &top, error);

@@ -1,8 +1,8 @@
 /* The store in memory: the newest records, as many as their number and their bytes allow. It is
  * ipyparallel's DictDB.
  *
- * Where room is needed the oldest finished records go first, and unfinished ones only when there
- * are no others. */
+ * If room is needed, the oldest finished records go first, and unfinished ones only if there are no
+ * others. */
 #include <ipcluster/store.h>
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #include "query.h"
 
-/* What a record takes beside its fields' own bytes, its streams and its buffers, roughly. */
+/* Roughly what a record takes in addition to its fields' bytes, its streams and its buffers. */
 #define RECORD_BYTES 4096
 
 enum stream { OUT, ERR, STREAMS };
@@ -138,7 +138,7 @@ static void account(struct store *store, struct entry *entry, size_t before, siz
     }
 }
 
-/* Adds to a stream, as far as there is room for it. */
+/* Adds to a stream, if there is room for all of it. */
 static int append(struct text *text, const json_t *more)
 {
     size_t size = json_string_length(more);

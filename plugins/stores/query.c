@@ -36,7 +36,7 @@ bool query_truth(const json_t *value)
            json_string_length(value) || json_array_size(value) || json_object_size(value);
 }
 
-/* Orders two values: -1, 0 or 1; 2 where they have no order. */
+/* Orders two values: -1, 0 or 1; 2 if they have no order. */
 static int order(const json_t *a, const json_t *b)
 {
     if (json_is_string(a) && json_is_string(b)) {

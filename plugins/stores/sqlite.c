@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a record takes beside its fields and buffers, roughly. */
+/* Roughly what a record takes in addition to its fields and buffers. */
 #define RECORD_BYTES   512
 #define CULLED_AT_ONCE 256
-/* The file does not shrink below so many free pages. */
+/* The file does not shrink if it has fewer free pages. */
 #define FREE_PAGES_KEPT 1024
 
 static const char *advice_for(int code)
@@ -325,7 +325,7 @@ static bool is_over(const struct store *store)
            (store->totals.records > store->records_max || store->totals.bytes > store->bytes_max);
 }
 
-/* Drops some of the oldest, as long as there are too many. Returns how many, or -1. */
+/* Drops some of the oldest while there are too many. Returns how many, or -1. */
 static int cull_some(struct store *store, enum sqlite_statement which)
 {
     int64_t ids[CULLED_AT_ONCE], bytes[CULLED_AT_ONCE];
@@ -384,8 +384,8 @@ static int64_t commit(void *self, struct ipcl_error *error)
     return lost;
 }
 
-/* Gives some of the file's free pages back to the disk, where they are most of it: others are used
- * again soon. A file that an earlier version made keeps its size. */
+/* Gives some of the file's free pages back to the disk if they are most of it: fewer are used again
+ * soon. A file that an earlier version made keeps its size. */
 static bool tidy(void *self)
 {
     struct store *store = self;

@@ -19,7 +19,7 @@ struct search {
     bool (*found)(struct search *search, int64_t id, struct ipcl_record *record);
     bool (*report)(void *context, const struct ipcl_record *record);
     void *context;
-    int64_t *ids; /* collected to be dropped, so many at most */
+    int64_t *ids; /* collected to be dropped, `max` at most */
     size_t count, max;
     const int64_t *behind;
 };

@@ -15,7 +15,7 @@
 
 /* How long opening waits for another program that looks into the file. */
 #define OPEN_WAIT_MS 5000
-/* The write-ahead log is cut to this, where one huge transaction made it larger. */
+/* The write-ahead log is cut to this if one huge transaction made it larger. */
 #define LOG_BYTES "67108864"
 
 /* "@" is the table, see sqlite_sql.c. */
@@ -70,9 +70,9 @@ static int name_file(struct store *store, const struct ipcl_services *services, 
                : ipcl_error_set(error, "SQLiteDB.location is too long");
 }
 
-/* Makes the file where it is not there, readable by its owner only, and notes its path without
- * links. What others can write is refused, and what they can read becomes private: the files that
- * SQLite puts beside it have its mode. */
+/* Makes the file if it does not exist, readable only by its owner, and notes its path without
+ * links. Refuses a file that others can write. Makes one private that others can read: the files
+ * that SQLite puts next to it get its mode. */
 static int make_file(struct store *store, struct ipcl_error *error)
 {
     char real[PATH_BYTES];

@@ -89,7 +89,7 @@ static const char create_records[] =
     "result_metadata TEXT, result_content TEXT, execute_input TEXT, execute_result TEXT, error "
     "TEXT, label TEXT, bytes INTEGER NOT NULL, output INTEGER NOT NULL)";
 
-/* Whether the table there is has the columns that we would give it. */
+/* Whether the existing table has the columns that we would give it. */
 static bool has_our_shape(sqlite3 *db, const char *table)
 {
     sqlite3_stmt *columns = NULL;
