@@ -35,13 +35,13 @@ def find_package():
 
 def let_interrupts_end_it():
     """Until the kernel handles it, Ctrl-C ends the process, as if there were no Python. The parent process may have had it ignored."""
-    import _signal as signal  # the other one imports more
+    import _signal as signal  # the module signal imports more
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tell_watcher():
-    """Tells the watcher that this Python has started: from here on it says itself why no engine can run in it."""
+    """Tells the watcher that this Python has started: from here on this program says itself why it cannot be an engine."""
     watcher = int(os.environ.get("IPCLUSTER_ENGINE_WATCHER", "-1"))
     if watcher >= 0:
         try:

@@ -1,6 +1,5 @@
-# The Python package: thin Python over the extension _client, which is a face of libipcluster, and _engine, which is the engine. Both
-# keep to the stable ABI that buffers came into, with CPython 3.11, and are linked to no libpython: the same files serve every Python
-# from there on.
+# The Python package, with two extensions: _client, for libipcluster, and _engine, the engine. Both use the stable ABI of CPython 3.11, the
+# first that has buffers, and are not linked with libpython: the same files serve every later Python.
 #
 # In a build tree python/ becomes an importable folder: PYTHONPATH=BUILD/python. There ipcluster/ has links to the sources and the
 # extension that libtool built.
@@ -66,7 +65,7 @@ dist_pypackage_DATA = \
 	python/ipcluster/streamed.py \
 	python/ipcluster/there.py \
 	python/ipcluster/view.py
-# What configure knows. The programs are named as they lie from the package, so that both can be moved together.
+# What configure knows. The programs' folder is relative to the package's, so that both can be moved together.
 nodist_pypackage_DATA = python/ipcluster/built.py
 CLEANFILES += python/ipcluster/built.py
 python/ipcluster/built.py: Makefile
@@ -97,7 +96,7 @@ dist_pyengine_DATA = \
 # Beside the package: `from IPython.parallel import Client` and `%load_ext parallel_magic` in a stock IPython.
 dist_python_DATA = python/ipcluster.pth python/ipcluster_hook.py python/parallel_magic.py
 
-# What ipengine has a Python run, in a folder that any Python may have on its path: there is only what is ours in it.
+# The file that ipengine has a Python run. Its folder has only our files, so that any Python may have it on its path.
 enginedir = $(pkglibdir)/python
 dist_engine_DATA = python/ipengine.py
 ENGINE_LINKS = ipcluster ipcluster_hook.py parallel_magic.py

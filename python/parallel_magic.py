@@ -8,4 +8,4 @@ def load_ipython_extension(shell):
 
 
 def unload_ipython_extension(shell):
-    """The magics stay: what they need goes with the client."""
+    """The magics stay. Without an open client they only raise an error."""

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Makes each source of plugins/launchers/batch/ a plugin, and each plugin a package: writes plugins/launchers/batch.mk, and adds what is
-missing to debian/ and to the spec; and the list of how they all call their jobs, for engines that nobody tells. scripts/build runs it first."""
+missing to debian/ and to the spec. Also writes the list of how batch systems call their jobs, for engines that are not told. scripts/build
+runs it first."""
 
 import re
 import sys
@@ -47,7 +48,7 @@ def member(source, name):
 
 
 def write(path, text):
-    """Only what has changed, for make."""
+    """Writes a file only if its text has changed, so that make does no needless work."""
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 

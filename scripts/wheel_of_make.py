@@ -3,10 +3,10 @@
 No known backend serves: they compile and list files themselves, and here make does both. The wheel's package is a prefix, in which
 the installation finds its parts wherever it lies: ipcluster/bin, ipcluster/lib and so on are beside the modules.
 
-Libraries. A wheel has to work where no package manager has installed libzmq and the others, so they are copied in, as auditwheel
-does: under names of their own, as the process may be a Python that has others of the same library in it. What a wheel for Linux may
-expect of any system stays the system's: the C and the C++ library with what belongs to them. So does MPI, as an engine must have the
-one whose mpiexec starts it: only the initialiser `native` needs it, and it is refused with a sentence where it is not there.
+Libraries. A wheel has to work where no package manager has installed libzmq and the others, so they are copied in, as auditwheel does:
+under names of their own, because the process may be a Python that has loaded another copy of the same library. Libraries that a wheel for
+Linux may expect of any system are not copied: the C and the C++ library with what belongs to them. MPI is not copied either, because an
+engine needs the MPI whose mpiexec starts it. Only the initialiser `native` needs MPI; it is refused with a sentence if there is none.
 """
 
 import base64
@@ -141,7 +141,7 @@ def bundle(package):
 
 # The wheel
 
-# In place of a link to the package, as an archive of this kind has none.
+# In place of a link to the package, because a wheel can have no links.
 PACKAGE_LINK = '''"""The package that lies further up."""
 
 import os
@@ -166,7 +166,7 @@ def replace_links(site):
 
 
 def tidy_library(package):
-    """One file has the name by which libipcluster is loaded; the one by which it is linked names that."""
+    """Keeps one file of libipcluster, under the name that is loaded. The name that is linked is a linker script for it."""
     library = next(path for path in (package / "lib").glob("libipcluster.so.*") if not path.is_symlink())
     loaded = output("patchelf", "--print-soname", library).strip()
     for path in (package / "lib").glob("libipcluster.so*"):
@@ -185,7 +185,7 @@ def tidy_library(package):
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as stage:
         site = Path(stage + SITE)
-        # Once built, nothing names the folder and the Python that build, which may be gone by then.
+        # The built files name neither the build folder nor the Python that builds, which may be gone later.
         configure(
             folder, f"--prefix={SITE}/ipcluster", f"--with-pythondir={SITE}", f"CFLAGS=-O2 -ffile-prefix-map={TOP}=."
         )

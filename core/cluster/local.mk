@@ -95,7 +95,8 @@ core_cluster_ipcluster_LDFLAGS = $(PROGRAM_LINK_FLAGS)
 core_cluster_ipcluster_LDADD = core/plugin/libplugin.la core/config/libconfig.la core/wire/libwire.la \
 	core/base/libbase.la $(UV_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
 
-# What completes command lines, a file a shell: as strings of C, and where these shells look for it by a program's name.
+# The completion of command lines, a file for each shell: built in as C strings, and installed where the shells look for
+# it by a program's name.
 completion_files = \
 	core/cluster/completion/ipcluster.bash \
 	core/cluster/completion/ipcluster.zsh \

@@ -1,4 +1,5 @@
-# The sources, by folder. The load balancer's books know of no sockets: their unit tests link them alone.
+# The sources, by folder. The load balancer has no sockets, so that its unit tests need no other file of
+# the controller.
 noinst_LTLIBRARIES += core/controller/libbalancer.la
 core_controller_libbalancer_la_SOURCES = \
 	core/controller/balancer/balancer.c core/controller/balancer/balancer.h \

@@ -1,4 +1,4 @@
-# The engine is a library, as it is a module of Python as well.
+# The engine is a library, because it is also a module of Python.
 noinst_LTLIBRARIES += core/engine/libengine.la
 core_engine_libengine_la_SOURCES = \
 	core/engine/abort.c \
@@ -34,7 +34,8 @@ core_engine_libengine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE
 	-DPLUGIN_DIR='"$(pkglibdir)"'
 core_engine_libengine_la_LIBADD =
 
-# The program is the watcher as well, which has no other libraries than that of C: it loads the module when it needs it.
+# The program is also the watcher, so it is linked with the C library only. It loads this module when it needs the
+# engine.
 pkglib_LTLIBRARIES += core/engine/engine.la
 core_engine_engine_la_SOURCES = core/engine/module.c core/engine/module.h core/engine/end_notice.c core/engine/end_notice.h
 core_engine_engine_la_CPPFLAGS = $(AM_CPPFLAGS) -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"'

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Not build.sh, which conda-build would run before the outputs, where nothing is installed yet.
+# Its name is not build.sh: conda-build would run that before the outputs, when nothing is installed
+# yet.
 set -euo pipefail
 [[ -x configure ]] || ./autogen.sh
 mkdir -p build-conda

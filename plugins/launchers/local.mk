@@ -26,7 +26,7 @@ plugins_launchers_ssh_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_builddir)/plugins/lau
 plugins_launchers_ssh_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_launchers_ssh_la_LIBADD = $(JANSSON_LIBS)
 
-# The script as a string of C; its remarks stay here.
+# The script as a C string, without its comments.
 plugins/launchers/ssh_agent.h: plugins/launchers/ssh_agent.sh
 	$(AM_V_GEN)$(MKDIR_P) plugins/launchers && { echo 'static const char agent_script[] ='; \
 	sed -e '/^ *#/d' -e '/^$$/d' -e 's/[\\"]/\\&/g' -e 's/.*/    "&\\n"/' $(srcdir)/plugins/launchers/ssh_agent.sh; echo ';'; } >$@.new && mv $@.new $@

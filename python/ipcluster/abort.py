@@ -56,7 +56,7 @@ def abort(connection, futures):
             at_engines.setdefault(engine_id, []).extend(tasks)
     at_engines.pop(None, None)  # engines that have gone
     asked_engines = [future for each in at_engines.items() for future in _ask(connection, _client.CONTROL, *each)]
-    ending = set()  # their answers come on other connections than the news of them
+    ending = set()  # their replies come on other connections than these answers
     for answer in _answers(asked_engines, deadline):
         ending.update(answer.get("aborted", ()))
         # A request that an engine does not have is on its way to it, or answered, unless a scheduler that was not asked

@@ -55,7 +55,7 @@ class AsyncResult(Besides, Future):
         self._outcome = self._unset
         self.streamer = None
         self.results_shown = False  # by stream_output(), and not by display_outputs() since
-        self._callbacks = []  # those that were not called yet, or are being called
+        self._callbacks = []  # not called yet, or being called
 
     # What concurrent.futures.wait() and as_completed() look at, each with the condition locked
 
@@ -498,7 +498,7 @@ class AsyncResult(Besides, Future):
     def _run_callbacks(self):
         """In the client's thread of callbacks. Callbacks that are added meanwhile wait for this thread, too."""
         while self._callbacks:
-            fn = self._callbacks[0]  # which ends without the lock, with all that it has
+            fn = self._callbacks[0]  # kept here: it must not be destroyed while the lock is held
             self._call(fn, BaseException)
             with _callbacks_lock:
                 del self._callbacks[0]

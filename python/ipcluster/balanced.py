@@ -55,7 +55,7 @@ class LoadBalancedView(View):
             raise ValueError(f"not a dependency: {error}") from None
 
     def metadata(self):
-        # Made again only when a flag has changed.
+        # Without dependencies and targets it is made again only when a flag has changed.
         key = (
             tuple(self.targets) if isinstance(self.targets, (list, tuple)) else self.targets,
             id(self.after), id(self.follow), self.timeout, self.retries, self.label, self.time_limit,

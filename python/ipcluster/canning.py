@@ -200,7 +200,7 @@ class _WireNames:
 
     def find_class(self, module, name):
         if module == "importlib" and name == "import_module":
-            # Not a method of this object. It keeps all that it gives out: it would keep itself, and all that was read.
+            # Not a method of this object: an unpickler keeps what is returned here, so it would keep itself and all that it has read.
             return functools.partial(_import_module, self.make_code)
         if module == _WIRE_CODE and name == "code_ctor":
             return self.make_code
@@ -398,7 +398,7 @@ def serialize(obj):
         canned = [can(value) for value in obj]
         for value in canned:
             _take_large_buffers(value, large)
-        # Equal members of a set can be canned to different objects, which are read back in another order.
+        # A set of canned objects is read back in another order: large buffers would come to the wrong ones, so it is pickled whole.
         canned = canned if kind is list else kind(canned)
         if kind is set and large:
             return [dumps(obj)]

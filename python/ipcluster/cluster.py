@@ -301,13 +301,13 @@ class Cluster:
                 self._start_engines(sets[name]["n"], name, None, sets[name]["launcher"] or self.engines)
 
     def scale_sync(self, n=None, engine_set_id=None, force=False, *, n_min=None, n_max=None):
-        """Changes the number of a set's engines, or lets the set grow and shrink with its work. If there are too many engines, only those end
-        that nobody misses.
+        """Changes the number of a set's engines, or lets the set grow and shrink with its work. If there are too many engines, those that
+        work or may keep names of a client stay.
 
         Args:
             n (int): how many.
             engine_set_id (str): the set, if there are several.
-            force (bool): True ends also engines that somebody may miss.
+            force (bool): True ends these, too.
             n_min (int): the set shrinks down to so many engines; by default 0.
             n_max (int): instead of n: the set grows up to so many engines.
         Raises:

@@ -13,8 +13,8 @@ AHEAD = 10  # tasks for each engine that are out or not taken, by default
 
 
 class _Feeder(threading.Thread):
-    """Reads the sequences and sends tasks, at most `bound` (0: any number) that were not taken. It is a thread of its own: neither callers that
-    take results nor the client's callbacks should wait for a slow source."""
+    """Reads the sequences and sends tasks. At most `bound` (0: any number) are out, or have results that were not taken. It is a thread of
+    its own: neither callers that take results nor the client's callbacks should wait for a slow source."""
 
     def __init__(self, submit, tasks, bound, ordered):
         super().__init__(name="ipcluster-imap", daemon=True)
@@ -127,7 +127,7 @@ class Imap:
         feeder = self._feeder
         self._end()
         if feeder is not None and feeder.is_alive():
-            with feeder.sending:  # what was being sent has been: nothing more is
+            with feeder.sending:  # the task that was being sent is sent: no other follows
                 pass
 
     def _end(self):
@@ -135,7 +135,7 @@ class Imap:
         self._chunk = iter(())
         if (
             feeder is not None and feeder.is_alive()
-        ):  # it is not in a forked child, where others' locks may be held for ever
+        ):  # False in a forked child: there, locks of other threads may be held for ever
             feeder.end()
 
     __del__ = _end  # it does not wait for a task that is being sent: the thread that calls it may hold any lock

@@ -23,7 +23,7 @@ def _is_table(obj):
 
 
 def _is_sequence(obj):
-    # Memory of other formats arrives as bytes.
+    # A memoryview of another format arrives as one of bytes.
     return (
         type(obj) in _SEQUENCES or _is_array(obj) or (type(obj) is memoryview and obj.format == "B" and obj.ndim == 1)
     )
@@ -112,7 +112,7 @@ class Map:
             return []
         if all(map(_is_array, parts)):
             numpy = sys.modules["numpy"]
-            # The other one forgets masks.
+            # numpy.concatenate() loses masks.
             return (numpy.ma if any(map(numpy.ma.isMaskedArray, parts)) else numpy).concatenate(parts)
         if all(map(_is_table, parts)) and len({part.ndim for part in parts}) == 1:
             return sys.modules["pandas"].concat(parts)

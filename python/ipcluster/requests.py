@@ -9,8 +9,8 @@ from ipcluster.dispatcher import Dispatcher, once_answered
 from ipcluster.error import EngineError, NoEnginesRegistered, RemoteError
 from ipcluster.reply import Failure, text_of_date, value_of
 
-ENTRIES_MIN = 256  # how many answered requests are remembered before the first look for them
-UNFETCHED_MAX = 4096  # how many answered requests are remembered until somebody asks for their results
+ENTRIES_MIN = 256  # how many requests are remembered before answered ones are looked for
+UNFETCHED_MAX = 4096  # how many answered requests are remembered whose results nobody has fetched
 
 
 class Requests:

@@ -1,4 +1,4 @@
-"""Where people look, and how they are shown there what engines have printed and displayed."""
+"""How notebooks, terminals and other outputs show what engines have printed and displayed."""
 
 import io
 import sys

@@ -16,7 +16,7 @@ from ipcluster.shown import Board, Printer, file_of, in_notebook, is_watched, pu
 
 REDRAW_SECONDS = 0.1  # between two times that blocks are shown
 LINE_MAX = 10_000  # characters of a line that wait for its end; the line of a bar may never end
-SHARE = 4  # to show blocks takes at most one part in so many of the time
+SHARE = 4  # after blocks were shown, a pause of this many times the time that it took
 # What moves a cursor or sets up a terminal; colours may stay. A string (a title or a link) has its own end.
 _MOVES = re.compile(r"\x1b(?!\[[0-9;:]*m)(?:[\]PX^_].*?(?:\x07|\x1b\\|$)|\[[0-?]*[ -/]*[@-~]?|[ -/]*[0-~]?)"
                     r"|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")  # fmt: skip

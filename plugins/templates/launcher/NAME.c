@@ -37,7 +37,7 @@ static int start(void *self, const struct ipcl_launch *launch, struct ipcl_error
     const struct ipcl_launcher_services *services = set->services;
     char script[120];
     const char *argv[64] = {"sh", "-c", script, "sh"};
-    /* Where SIGTERM ends the shell, the host ends those that are left of its session. */
+    /* If SIGTERM ends the shell, ipcluster ends what is left of its session. */
     snprintf(script, sizeof(script), "trap : INT; for i in $(seq %u); do \"$@\" & done; wait; wait",
              launch->count);
     for (int i = 0; launch->argv[i]; i++) {

@@ -5,7 +5,7 @@ IPython is imported when code is executed or completed for the first time, or as
 
 import builtins
 import os
-import signal  # the plugin's interrupts need it once the working folder is on the path
+import signal  # for the plugin's interrupts: later a signal.py in the working folder could be taken for it
 import sys
 from importlib import import_module
 

@@ -9,7 +9,7 @@ from ipcluster import _engine
 
 def main(words):
     """Runs an engine with the arguments of ipengine, and ends the process with it."""
-    # User code has a __main__ of its own, with nothing in it, and no file that a process which multiprocessing spawns would run again.
+    # User code gets an empty __main__ without a file: processes that multiprocessing spawns would run that file again.
     own = ModuleType("__main__")
     own.__builtins__ = builtins
     sys.modules["__main__"] = own

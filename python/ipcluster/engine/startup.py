@@ -42,7 +42,7 @@ def config():
     for cls, traits in _passed.items():
         for name, value in traits.items():
             found[cls][name] = DeferredConfigString(value) if isinstance(value, str) else value
-    # The settings do not depend on which shell it is.
+    # Settings of ipykernel's classes are for this shell, too.
     if "ZMQInteractiveShell" in found:
         found.InteractiveShell.merge(found.ZMQInteractiveShell)
     if "IPKernelApp" in found:
