@@ -13,14 +13,14 @@ from support import LONG, PATIENCE, PYTHON, kill, named, typed, wait_until
 RECORDED = ["--reuse", "--sqlitedb", "--IPController.registration_timeout=4"]
 ENGINES = 3
 RETRIES = 3
-# What a request may end with where what it needed was killed. Anything else is a failure.
+# How a request may end if something that it needed was killed. Anything else is a failure.
 EXCUSES = {"EngineError", "ConnectionError", "NoEnginesRegistered"}
-# Of what a killed client has not sent, and a killed controller not written, there is no record.
+# There is no record of what a client had not sent, or a controller not written, when it was killed.
 NO_RECORD = {"KeyError"}
 # So many requests of each kind of work may be open at a time.
 OPEN_MAX = 40
 
-# A client that reads from the records what it asked in the life before, which stands in a file, and then asks for more.
+# A client that reads from the records the results of the previous client's requests, which a file names, and then asks for more.
 CLIENT = """
 import sys
 import ipcluster
@@ -65,13 +65,13 @@ def note(path, name, seconds):
 
 class Work:
     """Requests of one kind: `submit(view, name)` makes one, `good(value, name)` tells whether its answer is right, and a name may run
-    `runs_max` times, where it is `noted`."""
+    `runs_max` times, if runs are `noted`."""
 
     def __init__(self, kind, submit, good, runs_max=1, noted=True):
         self.kind, self.submit, self.good, self.runs_max, self.noted = kind, submit, good, runs_max, noted
         self.answers = Counter()
         self.wrong = []
-        self.names = {}  # of those that were submitted: whether they were answered with what they should be
+        self.names = {}  # those that were submitted, and whether they were answered rightly
 
     def run(self, random_numbers, over):
         """Submits until it is over, and goes on until everything is answered."""
@@ -112,7 +112,7 @@ class Work:
 
     def _note_error(self, name, error):
         kind = getattr(error, "ename", None) or type(error).__name__
-        # Several engines' errors together are told in one text.
+        # The errors of several engines are in one text.
         told = [
             excuse
             for excuse in sorted(EXCUSES)
@@ -134,7 +134,7 @@ def watchers(sandbox, engine):
 
 
 class BadDay:
-    """A cluster, work of every kind, and what befalls it."""
+    """A cluster, work of every kind, and the harm that is done to it."""
 
     def __init__(self, cluster, seed):
         self.cluster = cluster
@@ -201,7 +201,7 @@ class BadDay:
             Work("execute", printed, lambda value, name: True, noted=False),
         ]
 
-    # What befalls it: the harm, and what is returned is called to make it good.
+    # The harm. Each returns a function that makes it good.
 
     def kill_engine(self):
         return self._end_engine(lambda engine: engine.popen.kill())
@@ -259,7 +259,7 @@ class BadDay:
         return go_on
 
     def befall(self, seconds):
-        """So long, blow after blow: mostly one, and sometimes several in a row, or all at once."""
+        """Does harm for `seconds`: mostly one kind at a time, and sometimes several, in a row or all at once."""
         blows = [
             self.kill_engine,
             self.kill_engine,
@@ -297,13 +297,14 @@ class BadDay:
         try:
             self.befall(seconds)
             wait_until(lambda: len(self.client.ids) >= ENGINES, 60, "engines are back")
-            # A client takes an engine for gone some seconds after the last of several controllers, and until then no broadcast reaches all.
+            # After the last of several controllers a client needs some seconds to see that an engine has gone. Until then no broadcast
+            # reaches all.
             wait_until(lambda: all(work.answers["good"] for work in self.work), 60, "work of each kind succeeds")
         finally:
             self.over.set()
             for thread in threads:
                 thread.join()
-        # Its last life reads what there was in the one before.
+        # The last client reads what the previous one has asked for.
         self.kill_client()()
         self.strangers[-1].wait_for_output("has read", 4 * LONG)
         self.strangers[-1].popen.kill()
@@ -338,8 +339,8 @@ class BadDay:
 
 
 class SupervisedDay:
-    """Lives of a cluster that `ipcluster start` supervises, in a sandbox: in each there is work, engines and watchers are killed, and in
-    the end the supervisor is, or is told to end, by itself or with others; and what it leaves is stopped, or replaced by the next life.
+    """Lives of a cluster that `ipcluster start` supervises, in a sandbox. In each there is work, and engines and watchers are killed. At
+    its end the supervisor is killed, alone or with others, or told to end. What is left is stopped, or replaced by the next life.
     """
 
     def __init__(self, box, seed):
@@ -357,7 +358,7 @@ class SupervisedDay:
     def _engines(self):
         return named(self.box, "ipengine")
 
-    # What befalls it: each returns whether the cluster goes on.
+    # The harm. Each returns whether the cluster goes on.
 
     def kill_supervisor(self):
         self.supervisor.stop(signal.SIGKILL)
@@ -451,7 +452,8 @@ class SupervisedDay:
                 thread.join()
 
     def _clear_up(self, engines_gone=False):
-        """Nothing is left behind `ipcluster stop`; the next start clears up by itself. Where engines have gone work waits for others."""
+        """Stops the cluster, and nothing is left. Sometimes leaves that to the next start, but not if engines have gone: work waits for
+        others."""
         if not engines_gone and self.random.random() < 0.5:
             return
         self.box.ipcluster("stop")

@@ -7,8 +7,8 @@ from support import PATIENCE, wait_until
 
 
 class Churn:
-    """Context manager: kills the oldest of a cluster's engines and starts another, every `interval` seconds, in a thread of its own.
-    An engine is killed only when the one that takes its place has registered, so that there is always one that works.
+    """Context manager: kills the oldest of a cluster's engines and starts another, every `interval` seconds, in a thread of its own. An
+    engine is killed only when another has registered in its place, so that there is always one that works.
     """
 
     def __init__(self, cluster, interval=0.4, most=1000):
@@ -57,7 +57,8 @@ def wait_for_all(results, timeout=60):
 
 
 def outcomes(results):
-    """Of asynchronous results that are ready: how many succeeded with what they should, and the errors' names."""
+    """How many of these asynchronous results succeeded with the right value, and the errors' names. Those that are not ready count as
+    errors."""
     good, errors = 0, {}
     for number, result in enumerate(results):
         try:

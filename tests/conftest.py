@@ -18,19 +18,19 @@ from support import TOP, Programs, Sandbox, cluster_maker, find_build, install, 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# The package of the build tree, for whichever test module imports it first: the sources' own has no extension.
+# The package of the build tree: that of the sources has no extension modules.
 sys.path.insert(0, str(find_build() / "python"))
 
 
 def pytest_configure(config):
-    """Each process that runs tests has a network of its own; one that hands them out to others runs none."""
+    """Gives each process that runs tests a network of its own. A process that only gives tests to others needs none."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         own_loopback()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Remembers whether the test failed, and shows what its processes printed where it did."""
+    """Remembers whether the test failed. If it did, shows what its processes printed."""
     outcome = yield
     report = outcome.get_result()
     setattr(item, f"report_{report.when}", report)

@@ -69,7 +69,7 @@ class _Reader:
         self.section = ""
         self.notes = {}
         self.blocks = []
-        self.block = None  # the one whose lines come
+        self.block = None  # whose lines are being read
         self.fenced = False
         self.in_directive = False
         self.in_list = False
@@ -151,7 +151,7 @@ def sections(document):
 
 
 def troubles(document):
-    """What a page's table of "you see" and "what helps" has programs print, a row each."""
+    """What programs print, by a page's table of "you see" and "what helps": a text for each row."""
     rows = document.read_text().partition("| you see | what helps |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
     return [re.match(r"\| `([^`]*)` \|", row).group(1) for row in rows]
 

@@ -26,13 +26,13 @@ PYTHON = "/usr/bin/python3"
 MARKER = "IPCLUSTER_TEST_MARKER"
 # By these an engine knows its batch job: tests may run in one.
 BATCH_JOBS = "SLURM_", "PBS_", "LSB_", "SGE_", "CONDOR_", "JOB_ID"
-# How much slower than on an idle machine programs may be: sanitizers are slow.
+# How many times slower than usual programs may be: sanitizers are slow.
 SLOWNESS = float(os.environ.get("IPCLUSTER_TEST_SLOWNESS", "1"))
 # Deadlines are multiplied by this: machines on which tests run are busy.
 PATIENCE = 2 * SLOWNESS
-# For whoever types mpiexec on a machine with fewer cores than engines: Open MPI 4, and 5, are told that this is meant.
+# For mpiexec on a machine with fewer cores than engines: tells Open MPI 4 and 5 that this is meant.
 OVERSUBSCRIBE = {"OMPI_MCA_rmaps_base_oversubscribe": "1", "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
-# Seconds after which what has not come does not come any more: for what has a deadline of its own, as get(timeout=).
+# Seconds to wait for anything, for calls that have a deadline of their own, such as get(timeout=).
 LONG = 60 * SLOWNESS
 
 
@@ -40,7 +40,7 @@ def wait_until(predicate, timeout=20, what="the condition", interval=0.02):
     """Calls `predicate` until it returns something true, and returns that; fails after `timeout` seconds, with PATIENCE."""
     deadline = time.monotonic() + timeout * PATIENCE
     while True:
-        last = time.monotonic() > deadline  # looked at before: a process that was not given time looks once more
+        last = time.monotonic() > deadline  # read first: a process that was not given time looks once more
         value = predicate()
         if value:
             return value
@@ -54,8 +54,8 @@ _machines_network = None
 
 
 def own_loopback():
-    """Gives this process, and all that it starts, a network with nothing but a loopback, so that no other test takes a port that one
-    of these has given up for a moment. Only the superuser may; others share the machine's. For a process with one thread.
+    """Gives this process, and all that it starts, a network with nothing but a loopback: no other test can take a port that is free for a
+    moment. Only the superuser may do so; others share the machine's network. For a process with one thread.
     """
     global _machines_network
     new_network, set_flags, up = 0x40000000, 0x8914, 0x1  # CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP
@@ -297,9 +297,9 @@ class Sandbox:
         report = f"log_path={self.dir}/sanitizer"
         tests = TOP / "tests"
         return {
-            # The interpreter's arenas are no leaks of ours: debug allocations go to malloc one by one.
+            # Each of Python's allocations goes to malloc: the interpreter's arenas would be taken for leaks.
             "PYTHONMALLOC": "malloc",
-            # Libraries that Open MPI unloads take their thread-local storage along, which the leak check would walk, and die.
+            # The leak check would read the thread-local storage of libraries that Open MPI has unloaded, and crash.
             "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:detect_odr_violation=0:intercept_tls_get_addr=0",
             "UBSAN_OPTIONS": f"{report}:print_stacktrace=1",
             "LSAN_OPTIONS": f"suppressions={tests}/lsan.supp:print_suppressions=0",
@@ -317,8 +317,8 @@ class Sandbox:
         return env
 
     def no_leak_check(self):
-        """For engines with MPI: what Open MPI's components keep cannot be told from our own, as they are unloaded when leaks are looked
-        for."""
+        """For engines with MPI: Open MPI's components are unloaded before leaks are looked for, so that their leaks cannot be told from
+        ours."""
         return {"ASAN_OPTIONS": self.env.get("ASAN_OPTIONS", "").replace("detect_leaks=1", "detect_leaks=0")}
 
     def profile_dir(self, name="default"):
@@ -377,7 +377,7 @@ class Sandbox:
             raise AssertionError(f"{error}; left: {[describe(process) for process in self.marked()]}") from None
 
     def end(self, strict):
-        """Ends everything; with strict=True fails where something outlived it or a sanitizer reported."""
+        """Ends everything. With strict=True it fails if a process is left, or if a sanitizer has reported something."""
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
             if process.argv[0].endswith("ipcontroller"):
@@ -420,7 +420,7 @@ def build_c_example(sandbox, installed):
 
 
 def without(sandbox, *packages):
-    """The environment of an engine beside which these Python packages are not installed."""
+    """The environment of an engine for which these Python packages are not installed."""
     block = sandbox.dir / "block"
     block.mkdir()
     (block / "sitecustomize.py").write_text(
@@ -573,8 +573,8 @@ def wait_for_commit(file, known):
 
 
 def _records_in(file):
-    """What a SQLite store has committed, by msg_id. The controller keeps the file to itself: a copy is read, and not one that was
-    made while it changed."""
+    """What a SQLite store has committed, by msg_id. The controller has the file locked, so a copy is read; a copy that was made while the
+    file changed is not used."""
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("", "-wal"):
             if os.path.exists(f"{file}{suffix}"):
@@ -595,7 +595,7 @@ def _records_in(file):
 
 
 def typed(function):
-    """As if it had been typed: engines run it, which do not have the tests' modules."""
+    """The function as if a user had typed it: engines do not have the tests' modules."""
     function.__module__ = "__main__"
     return function
 
@@ -614,7 +614,7 @@ def wait_for_file(path, answer=None, begun=None):
 
 
 def free_ports(count):
-    """A range of ports that nobody has, outside those that the system gives to whoever asks for any."""
+    """A range of free ports, outside those that the system gives to programs that ask for any port."""
     while True:
         first = random.randrange(20000, 32000 - count)
         ports = range(first, first + count)
@@ -623,8 +623,8 @@ def free_ports(count):
 
 
 def own_ports(count=40):
-    """What has ipyparallel's controller listen on free ports: by itself it chooses some, and binds them so much later that another
-    program may have them."""
+    """The option with which ipyparallel's controller listens on free ports. Without it, it chooses ports and binds them so much later that
+    another program may have taken them."""
     ports = free_ports(count)
     return f"--IPController.ports={ports[0]}-{ports[-1]}"
 

@@ -1,7 +1,7 @@
 """Benchmark group "compare": no-op tasks, round trips and payloads of this project and of ipyparallel, each cluster driven by each
 client: this project's from Python and from C, and ipyparallel's, unmodified.
 
-A client's own CPU time a task is measured apart from its cluster's, as no cluster is faster than its client is.
+The client's CPU time for a task is measured apart from the cluster's, because no cluster is faster than its client.
 """
 
 import importlib.util
@@ -83,7 +83,7 @@ def _client(running, build, package, log):
 
 
 def _clients_results(running, build, log):
-    """Each client's in turn. The first finds the cluster starting."""
+    """Each client's results, one client after the other. The first connects while the cluster starts."""
     found = {}
     for name, package in CLIENTS.items():
         if package and importlib.util.find_spec(package) is None and package == "ipyparallel":

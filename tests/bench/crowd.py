@@ -120,7 +120,7 @@ def slope(points):
 
 def churn(build, log):
     say(f"churn of {ROUNDS * ROUND_TASKS} tasks")
-    # What is bounded, as the memory of finished tasks is, should be full after the first round.
+    # Memory that is bounded, such as that of finished tasks, should be full after the first round.
     with cluster(
         build, controller("--TaskScheduler.hwm=10", f"--TaskScheduler.finished_max={ROUND_TASKS // 2}", *HEART)
     ) as running:
@@ -133,7 +133,7 @@ def churn(build, log):
                 client = connected(running, build, log)
                 failed += client.ask(f"tasks {ROUND_TASKS // ROUND_CLIENTS}").get("failed", ROUND_TASKS)
                 client.kill()
-                # Others take the engines' places, which leave in one round and are killed in the next.
+                # Other engines take the places of these, which leave in one round and are killed in the next.
                 others = engines(running, build, log, CHURN_ENGINES)
                 watcher.ask(f"engines {2 * CHURN_ENGINES} {PATIENCE}")
                 if number % 2:

@@ -106,7 +106,7 @@ static void open_socket(struct engine *engine, int which, int type, int port)
     zmq_getsockopt(socket, ZMQ_FD, &descriptor, &size);
     uint64_t tag = (uint64_t)(engine - all.engines) * SOCKETS + (uint64_t)which;
     watch(descriptor, tag);
-    look_at(tag); /* its descriptor tells nothing until it was found empty */
+    look_at(tag); /* its descriptor tells of changes only after the socket was found empty */
 }
 
 static void close_engine(struct engine *engine)
@@ -141,7 +141,7 @@ static void start_engine(struct engine *engine)
              json_pack("{s:s s:O*}", "uuid", engine->uuid, "info", info));
 }
 
-/* Packs the metadata of replies; with `size`, of one to a broadcast. */
+/* Packs the metadata of a reply; if `size` is not 0, of a reply to a broadcast. */
 static void pack_metadata(struct engine *engine, const char *original_msg_id, int size,
                           bool coalescing, char **packed, size_t *packed_size)
 {
@@ -157,7 +157,7 @@ static void pack_metadata(struct engine *engine, const char *original_msg_id, in
     json_decref(metadata);
 }
 
-/* The hub hears the heart when everything else is connected. */
+/* The heart is connected last: the hub hears it when everything else is connected. */
 static void take_id(struct engine *engine, struct message *message)
 {
     const struct connection *connection = &all.connection;
@@ -288,7 +288,7 @@ static bool serve(struct engine *engine, int which)
     return more && engine->sockets[which];
 }
 
-/* Reads what the one who started us says. Returns whether it goes on. */
+/* Reads what the parent process says. Returns whether it goes on. */
 static bool listen_to_parent(void)
 {
     char text[256];

@@ -12,7 +12,7 @@ import psutil
 
 from support import PYTHON, Programs, Sandbox
 
-# A word of the command line that tells whose process it is: the program's name, or the file or module that Python runs.
+# Words of a command line by which a process is known: the program's name, or the file or module that Python runs.
 ROLES = {
     "ipcontroller": "controller",
     "ipyparallel.controller": "controller",

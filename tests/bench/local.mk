@@ -22,7 +22,7 @@ CLEANFILES += $(EXTRA_PROGRAMS) bench.json bench.log
 bench: all $(EXTRA_PROGRAMS)
 	$(PYTHON) $(top_srcdir)/tests/bench/bench.py .
 
-# What is tested from a tarball, too.
+# Tests that run from a tarball, too.
 EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/conftest.py tests/support.py tests/framing.py tests/hub_queries.py tests/bad_day.py tests/docblocks.py tests/churn.py tests/tally.py tests/lsan.supp tests/tsan.supp \
 	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/compare.py tests/bench/crowd.py \

@@ -48,7 +48,7 @@ def tasks(name, submit):
             waiting.append(submit(sent))
             sent += 1
         waiting.popleft().get()
-    # Those under way are counted out, or a slow cluster would be credited with work not done.
+    # The time counts until the last result: otherwise a slow cluster would be credited with work that is not done.
     while waiting:
         waiting.popleft().get()
     cpu = time.process_time() - start_cpu
@@ -92,7 +92,7 @@ def main(name, connection_file, engines, started):
     package = importlib.import_module(name)
     sys.stdin.readline()
     client, first_result = connect(package, connection_file, int(engines), float(started))
-    answer({"first_result_s": first_result})  # the memory of the cluster is read now, before users import anything
+    answer({"first_result_s": first_result})  # the cluster's memory is read now, before user code imports anything
     balanced = client.load_balanced_view()
     singles = [client[i] for i in client.ids]
     for measure in (

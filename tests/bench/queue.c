@@ -158,7 +158,7 @@ int main(int argc, char **argv)
         for (size_t i = 0; i < count; i++)
             submit(0, 0, 0);
     size_t tasks = all.next;
-    /* What depends on itself is refused at once, when all before it have been entered. */
+    /* A task that depends on itself is refused at once, after all earlier tasks are taken. */
     submit(tasks, 1, 1);
     need(!take(), "a task ran without an engine, or before it could");
     double entered = now() - start;

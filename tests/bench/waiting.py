@@ -1,7 +1,7 @@
 """Benchmark group "waiting": tasks that wait, for engines or for each other, and then run on simulated engines.
 
-What a task costs with a million waiting, beside ten thousand: how fast they are taken and run, and what each takes of the
-controller's memory.
+What a task costs while a million wait, compared with ten thousand: how fast tasks are taken and run, and how much of the controller's
+memory each needs.
 """
 
 import json
@@ -53,7 +53,7 @@ def _round(running, build, kind, count, log):
 
 
 def _median(rounds):
-    """The round in the middle; what a task needs of the memory that was new in the first."""
+    """The round in the middle; but the bytes of a task are those of the first round, when the memory was new."""
     middle = sorted(rounds, key=lambda found: found.get("drain_rate", 0))[len(rounds) // 2]
     return {**middle, "bytes_a_task": rounds[0].get("bytes_a_task")}
 

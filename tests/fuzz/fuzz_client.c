@@ -27,7 +27,7 @@
 #define FUTURES_MAX 256
 #define SESSION     "00000000-0000-4000-8000-0000000000c0"
 
-/* One for each setting, as inputs have these in any order. */
+/* One for each setting, because inputs have settings in any order. */
 static struct life {
     struct ipcl_client *client;
     struct ipcl_future *futures[FUTURES_MAX];

@@ -1,6 +1,6 @@
-/* The check of a plugin's file. With a first byte other than 0 the file is the beginning of this
- * very program with the input put over it, four times so many bytes on: so most inputs get past the
- * first lines. */
+/* The check of a plugin's file. If the first byte is not 0, the file is the beginning of this
+ * program, overwritten with the input from four times that many bytes on: so most inputs pass the
+ * first checks. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* What libzmq is given to read of a connection. An input is a byte of settings, one that says in
- * what pieces it comes, and its bytes:
+/* What libzmq is given to read of a connection. An input is a byte of settings, a byte that says in
+ * which pieces the rest comes, and the rest:
  *
  *     bit 0     without encryption
  *     bit 1     a subscriber's
@@ -37,7 +37,7 @@ static size_t frame_max(unsigned frame)
                                             : FRAME_BYTES_MAX;
 }
 
-/* Returns where in READY, of which so much has come, a name begins with a zero byte; `size` where
+/* READY has come up to `size` bytes. Returns where in it a name begins with a zero byte; `size` if
  * none does. */
 static size_t reserved(const uint8_t *ready, size_t size)
 {
@@ -52,8 +52,8 @@ static size_t reserved(const uint8_t *ready, size_t size)
     return size;
 }
 
-/* RFC 23 of ZeroMQ, read at once. Returns at which byte the bounds are left; the size where they
- * are not. */
+/* RFC 23 of ZeroMQ, for the whole input at once. Returns at which byte the bounds are left; the
+ * size if they are not. */
 static size_t allowed(void)
 {
     for (size_t i = 0; i < peer.size && i < GREETING_BYTES; i++)
@@ -88,7 +88,7 @@ static void say(const void *data, size_t size)
     peer.size += size;
 }
 
-/* Sends a frame as libzmq's encoder does, of as much of this as may be. */
+/* Sends this as a frame, cut to the size that is allowed, as libzmq's encoder does. */
 static void say_frame(struct fuzz_bytes part, unsigned frame)
 {
     size_t size = fuzz_size(part) < frame_max(frame) ? fuzz_size(part) : frame_max(frame);
@@ -128,9 +128,9 @@ static int listener(void)
     return fd;
 }
 
-/* Sends all, in pieces of two sizes. Everything up to the piece in which the bounds are left comes
- * through, and of that piece what is before a frame that is too large; and nothing from there
- * on. */
+/* Sends all, in pieces of two sizes. Everything before the piece in which the bounds are left has
+ * to come through; of that piece only what is before a frame that is too large; and nothing after
+ * it. */
 static void send_in_pieces(size_t even, size_t odd)
 {
     int ends[2];

@@ -1,4 +1,5 @@
-/* The hub and the heart, which tells it who lives: registrations, queries, notices of death. */
+/* The hub and the heart, which tells it which engines live: registrations, queries, notices of
+ * death. */
 #include "module.h"
 
 static const struct module *const modules[] = {&hub_module, &heart_module, NULL};

@@ -1,4 +1,4 @@
-/* Output of engines, and who subscribes to it. */
+/* Output of engines, and subscriptions to it. */
 #include "module.h"
 
 static const struct module *const modules[] = {&iopub_module, NULL};

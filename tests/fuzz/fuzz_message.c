@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sign(writer, &message, bits);
     message_copy(&copy, &message);
     bool accepted = refusal_verify(&refusal, reader, &message, identities) == SESSION_ACCEPTED;
-    FUZZ_ASSERT(!accepted || signs); /* no forgery, nor the same again: */
+    FUZZ_ASSERT(!accepted || signs); /* no forgery is accepted, and nothing twice: */
     FUZZ_ASSERT(refusal_verify(&refusal, reader, &copy, identities) != SESSION_ACCEPTED);
     if (accepted)
         read_parts(reader->session, &message);

@@ -1,4 +1,4 @@
-/* All that becomes a record: the hub with the records thread, and those who report to it. */
+/* All that becomes a record: the hub with the records thread, and the threads that report to it. */
 #include "module.h"
 
 static const struct module *const modules[] = {&records_module, &hub_module,  &heart_module,

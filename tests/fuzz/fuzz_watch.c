@@ -1,4 +1,4 @@
-/* The supervisor's eyes on the hub: its answers and notifications, and the end of its connection.
+/* How the supervisor watches the hub: its answers and notifications, and the end of the connection.
  * An input is a byte of settings (bit 0 MessagePack, bit 1 another controller may take this one's
  * place) and messages, each with a first byte that says what happens:
  *
@@ -13,7 +13,7 @@
 #include "wire/connection.h"
 #include "wire/serializer.h"
 
-/* One for each setting, as inputs have these in any order. */
+/* One for each setting, because inputs have settings in any order. */
 static struct life {
     uv_loop_t loop;
     struct hub_watch *watch;

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Odd messages to a running cluster: live.py BUILD [--minutes N] [--seed N].
 
-Starts a controller, engines and a client that works, and sends whatever a peer with the key can send to every socket, for so long. Holds
-against it that every request which can be answered is answered, that the client's work goes on, that memory has bounds, that nobody dies,
-and, where BUILD has sanitizers, that they report nothing. Ends with 1 where anything was found. A seed says what is drawn; when it is
-sent, and how many of it, depends on the machine.
+Starts a controller, engines and a client that works, and sends whatever a peer with the key can send to every socket, for N minutes. Checks
+that every request that can be answered is answered, that the client's work goes on, that memory has bounds, that no program dies, and that
+the sanitizers of BUILD, if any, report nothing. Ends with 1 if anything was found. A seed determines what is drawn; when and how often it
+is sent depends on the machine.
 """
 
 import argparse
@@ -37,8 +37,8 @@ for number in itertools.count(1):
     print("round", number, flush=True)
 """
 
-# What a controller may grow by: what waits, what it remembers, and some frames of the largest size on their way. AddressSanitizer takes
-# twice that; ThreadSanitizer keeps several bytes for each. As a rule it is a third of that, all of it in the first seconds.
+# How much a controller may grow: what waits, what it remembers, and some frames of the largest size. With AddressSanitizer it may be twice
+# as much. ThreadSanitizer keeps several bytes for each byte. Usually it is a third of this, all in the first seconds.
 SANITIZERS_GROWTH = {"": 1, "thread": 8}
 GROWTH_BYTES = 512 << 20
 RECORDS_BYTES = 64 << 20
@@ -263,7 +263,7 @@ class Connection:
 
 
 class Campaign:
-    """Sends odd messages, and keeps the book of those that are to be answered."""
+    """Sends odd messages, and remembers those that are to be answered."""
 
     def __init__(self, sandbox, seed, frame_bytes_max=1 << 22):
         self.odd = Odd(seed, frame_bytes_max)
@@ -276,7 +276,7 @@ class Campaign:
         self.recent_ids = ["a"]
 
     def start(self):
-        if "ASAN_OPTIONS" in self.sandbox.env:  # what was freed is kept back, but not that much
+        if "ASAN_OPTIONS" in self.sandbox.env:  # less freed memory is kept back than by default
             self.sandbox.env["ASAN_OPTIONS"] += ":quarantine_size_mb=32"
         self.cluster.start_controller("--dictdb", f"--DictDB.size_limit={RECORDS_BYTES}")
         for _ in range(2):
@@ -347,7 +347,7 @@ class Campaign:
         return dict(members)
 
     def request(self, msg_type, metadata, content, plain=False, side=None):
-        """A number and the frames, from the delimiter on, of a request that is to be answered where it can be."""
+        """A request's number and its frames, from the delimiter on. It is to be answered, if its header can be read."""
         odd = self.odd
         header = self.header(msg_type, plain)
         parts = {"header": header, "parent": {}, "metadata": metadata, "content": content}
@@ -363,7 +363,7 @@ class Campaign:
         odd = self.odd
         metadata = odd.mapping()
         if "retries" in metadata and isinstance(metadata["retries"], int) and metadata["retries"] > 5:
-            metadata["retries"] = odd.pick([3, 10**30])  # more would be tried for longer than anybody waits
+            metadata["retries"] = odd.pick([3, 10**30])  # more retries would take longer than the test waits
         if odd.chance(0.3):
             metadata["targets"] = [odd.pick(self.uuids).decode() for _ in range(odd.size(4))]
         if isinstance(metadata.get("timeout"), float) and odd.chance(0.5):

@@ -1,4 +1,4 @@
-# `make fuzzers`, after `configure --enable-fuzzers CC=clang`: libFuzzer programs that call what reads the bytes of others, with
+# `make fuzzers`, after `configure --enable-fuzzers CC=clang`: libFuzzer programs that call the code which reads untrusted bytes, with
 # AddressSanitizer and UndefinedBehaviorSanitizer. scripts/fuzz builds and runs them.
 #
 # To add tests/fuzz/fuzz_NAME.c: append it to FUZZERS, write below which of FUZZ_LIBS and of the network it needs (and which sources beside
@@ -43,8 +43,8 @@ fuzzers:
 	@false
 endif
 
-# What a program or plugin is made of, to link with. Plugins get names of their own for what the loader would look for. CPPFLAGS of
-# their own keep libtool's objects apart from those of the programs.
+# What a program or plugin is made of, to link with. Plugins export their descriptor under names of their own. CPPFLAGS of their own keep
+# libtool's objects apart from those of the programs.
 FUZZ_PARTS = \
 	tests/fuzz/libfuzz.la tests/fuzz/libcontroller.la tests/fuzz/libengine.la \
 	tests/fuzz/libnetwork.la tests/fuzz/libmodule.la tests/fuzz/libplayed.la \

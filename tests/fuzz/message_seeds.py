@@ -301,7 +301,7 @@ def registration(pack, engine):
     )
 
 
-# What a query is asked with, where more comes of it so.
+# Contents for the queries that do more if they have one.
 CONTENTS = {
     "connection_request": {"connections": 8, "explains": ["s"]},
     "queue_request": {"targets": [0], "verbose": True},

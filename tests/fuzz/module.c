@@ -18,7 +18,7 @@
 
 extern const struct ipcl_plugin memory_plugin;
 
-/* One for each setting, as inputs have these in any order. */
+/* One for each setting, because inputs have settings in any order. */
 static struct life {
     struct controller controller;
     void *selves[MODULES_MAX];

@@ -29,7 +29,7 @@ struct source {
 
 static struct network {
     const char *const *names;
-    unsigned long age; /* part of its names: those of closed sockets are taken for a while */
+    unsigned long age; /* part of its addresses: those of closed sockets stay in use for a while */
     struct source sources[SOURCES_MAX];
     unsigned count, outer_count;
     struct {
@@ -37,7 +37,7 @@ static struct network {
         void *self;
     } ticks[SOURCES_MAX];
     unsigned tick_count;
-    unsigned inputs; /* so many has its state had; 0: there is none */
+    unsigned inputs; /* how many its state has had; 0: there is no state */
 } networks[NETWORKS], *now = networks;
 
 static struct fuzz_bytes arriving;
@@ -72,7 +72,7 @@ static int type_of(void *socket)
     return type;
 }
 
-/* Writes the address that stands for one which is real. Returns whether it is. */
+/* Writes the address that stands for `url`. Returns whether `url` is one of those that are real. */
 static bool is_inside(const char *url, char address[64])
 {
     const size_t prefix = strlen("inproc://");
@@ -115,7 +115,7 @@ int __wrap_socket_bind_port(void *socket, const char *interface, int *port,
     return 0;
 }
 
-/* AddressSanitizer looks at each byte. */
+/* Reads each byte, for AddressSanitizer. */
 static void look_at(const void *data, size_t size)
 {
     volatile unsigned char sum = 0;
@@ -181,8 +181,8 @@ int __wrap_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, vo
     return __real_loop_add_ready(loop, socket, ready, self);
 }
 
-/* Nothing is lost where there are no connections, and the gate would keep an end of each pipe until
- * the process ends. */
+/* Without connections nothing is lost, and the gate would keep an end of each pipe until the
+ * process ends. */
 int __wrap_gate_watch_losses(struct ipcl_error *error)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -249,7 +249,7 @@ void network_tick(long long later_ms)
         now->ticks[i].tick(now->ticks[i].self, clock_ms() + later_ms);
 }
 
-/* Enters the state of a setting, which is made anew where it has become old. */
+/* Enters the state of a setting. An old state is made anew. */
 static void enter(unsigned number)
 {
     static unsigned long age;

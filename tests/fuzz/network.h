@@ -9,7 +9,7 @@
 #include "fuzz.h"
 #include "wire/loop.h"
 
-/* What is taken for granted of peers: whether messages to them leave. */
+/* Whether messages to peers leave. */
 extern bool network_reachable;
 
 /* What a harness of a thread defines. An input is a byte of settings and messages, each with a
@@ -29,8 +29,8 @@ extern const struct network_harness network_harness;
 
 /* While a state is created: the names of inproc that are real, NULL-terminated. */
 void network_set_inside(const char *const *names);
-/* What the next message_recv() receives, in place of what its socket has. Until what happens has
- * happened. */
+/* What the next message_recv() receives instead of what its socket has. It is forgotten when the
+ * present event has been handled. */
 void network_arrive(struct fuzz_bytes bytes);
 /* Hands a message, of at least as many frames as its kind of socket gives, to what reads the
  * `index`th socket that peers can send to (modulo their number). */

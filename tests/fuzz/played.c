@@ -24,7 +24,7 @@ int __wrap_usleep(useconds_t duration)
     return 0;
 }
 
-/* Of the process itself. */
+/* Signals are only for the process itself. */
 int __wrap_kill(pid_t pid, int number);
 int __wrap_kill(pid_t pid, int number)
 {
@@ -50,7 +50,7 @@ static const struct ipcl_option_table table = {"IPEngine", options,
                                                sizeof(options) / sizeof(*options)};
 static const struct settings_program program = {.name = "fuzz", .usage = "", .description = ""};
 
-/* One for each setting, as inputs have these in any order. */
+/* One for each setting, because inputs have settings in any order. */
 static struct life {
     struct engine engine;
     struct io io;
@@ -210,7 +210,7 @@ static void finish_job(unsigned how)
     shell_done(&life->io, job);
 }
 
-/* User code asks whoever it runs for. Whether that can be asked is not its to know. */
+/* User code asks its client a question. It does not know whether that client accepts questions. */
 static void ask(bool secret)
 {
     struct ipcl_error error;

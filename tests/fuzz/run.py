@@ -49,7 +49,7 @@ class Run:
         for folder in (self.corpus, self.found):
             folder.mkdir(parents=True, exist_ok=True)
         started = time.time()
-        # Threads keep what they have allocated from one input to the next: leaks are looked for at the end.
+        # Threads keep memory from one input to the next: leaks are looked for at the end.
         command = [
             self.program,
             f"-max_total_time={seconds}",

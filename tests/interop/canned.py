@@ -481,7 +481,7 @@ def classes(view):
     call(view, "recursive", 120, recursive(), 5)
     call(view, "mutually recursive", False, mutually_recursive(), 7)
     call(view, "of a decorator of another module", 6, enter, managed, 5)
-    if SWITCH != "use_cloudpickle":  # Debian 12's does not send where a class is defined
+    if SWITCH != "use_cloudpickle":  # Debian 12's does not send the place where a class is defined
         call(
             view,
             "classes: where it is defined",
@@ -544,7 +544,7 @@ def names(view):
 
 
 def memory(view):
-    # What ipyparallel sends inside of a pickle, its engines cannot write to.
+    # ipyparallel's engines cannot write to arrays that came inside of a pickle.
     for size in (400, 50000) if PEER and package.__name__ == "ipcluster" else (20, 400, 50000):
         call(view, f"writing to an array of {size}", 5, write, numpy.arange(size))
     call(view, "writing to a bytearray", 5, write, bytearray(5000))

@@ -6,7 +6,7 @@ from support import PYTHON, Cluster, cluster_maker, own_ports, wait_until
 
 
 def pytest_collection_modifyitems(items):
-    """Those that take longest go first, so that no worker is left alone with them at the end."""
+    """The longest tests go first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: item.path.name != "test_ipyparallel_versions.py")
 
 

@@ -30,8 +30,8 @@ def check(what, got, wanted):
 
 
 def check_fails(what, module, call, word):
-    """The error of an engine arrives with its name and text: as itself from one engine, in a CompositeError from several.
-    Coalesced, several are one, and our controller appends how many they were."""
+    """An engine's error arrives with its name and text: as itself from one engine, in a CompositeError from several. A coalesced reply has
+    one error, to which our controller adds how many there were."""
     try:
         call()
     except module.CompositeError as error:

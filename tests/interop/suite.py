@@ -3,10 +3,9 @@
 
 suite.py [--ours WHAT]... [--junit FOLDER] [--jobs N] [--peer FOLDER] [FILE-OR-TEST]...
 
-Nothing of theirs is changed: they start "PYTHON -m ipyparallel.controller", and PYTHON is the script beside this one. Each pytest
-has a home and an IPYTHONDIR of its own, and all that it left running is ended. exceptions.txt names the tests that need not pass,
-with reasons. A test that failed runs once more at the end, with nothing beside it, as many of theirs wait for a second and no
-longer; which passed only then is printed.
+Nothing of theirs is changed: they start "PYTHON -m ipyparallel.controller", and PYTHON is the script beside this one. Each pytest has a
+home and an IPYTHONDIR of its own, and all that it left running is ended. exceptions.txt names the tests that need not pass, with reasons. A
+test that failed runs once more at the end, alone, because many of theirs wait for one second only. Tests that passed only then are printed.
 """
 
 import argparse
@@ -47,7 +46,7 @@ LONG_FILES = (
     "test_magics.py",
     "test_lbview.py",
 )
-# Each of its tests ends with a wait of two seconds, whoever's the programs are: it takes long, and hardly any time of a processor.
+# Each of its tests ends with a wait of two seconds, with any programs: it takes long, but hardly any processor time.
 IDLE_FILE = "test_view_broadcast.py"
 # More failures than this are no accident of a busy machine.
 MOST_SECOND_ATTEMPTS = 60
@@ -56,7 +55,7 @@ STOPPED = threading.Event()
 
 
 class Result:
-    """How one test ended: `outcome` is passed, failed or skipped; `text` says why where it did not pass."""
+    """How one test ended: `outcome` is passed, failed or skipped; `text` says why it did not pass."""
 
     def __init__(self, test):
         self.test = test
@@ -139,7 +138,7 @@ class Run:
         return self.output / f"ipyparallel-{self.ours}-{label}.log"
 
     def _pytest(self, label, wanted, results):
-        """One pytest process. Returns how it ended, for the test that it did not come to the end of."""
+        """One pytest process. Returns how it ended, for the test that it did not finish."""
         box = Sandbox(Programs.of_build(find_build()))
         events = box.dir / "events"
         events.touch()
@@ -224,7 +223,8 @@ class Exceptions:
                     self.sometimes.add(found["test"])
 
     def apply(self, results, whole):
-        """A failure that is listed becomes "excepted". What is listed and passes, or is no test, is a failure of the list."""
+        """A failure that is listed becomes "excepted". An entry is a failure if its test does not exist, or passes and is not marked
+        "sometimes"."""
         for test, reason in self.reasons.items():
             result = results.get(test)
             if not result:

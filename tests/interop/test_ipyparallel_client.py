@@ -8,7 +8,7 @@ import pytest
 
 from support import LONG, wait_until
 
-# Functions below are marked as interactive: an engine looks for others in their module, and has none of this name.
+# Functions below are marked as interactive: an engine would look for others in their module, which it does not have.
 ipp = pytest.importorskip("ipyparallel")
 
 

@@ -11,7 +11,7 @@ ipp = pytest.importorskip("ipyparallel")
 
 
 def typed(function):
-    """As if it had been typed: the engine does not have the test's modules."""
+    """The function as if a user had typed it: the engine does not have the test's modules."""
     function.__module__ = "__main__"
     return function
 
@@ -109,10 +109,10 @@ def test_tasks_that_waited_run_after_kill_9_and_their_results_reach_every_client
     assert other.get_result(ids, owner=False).get(timeout=LONG) == [x * x for x in range(30)]
     with pytest.raises(ipp.RemoteError, match="on purpose"):
         other.get_result(failing.msg_ids[0], owner=False).get(timeout=LONG)
-    # The client that submitted them can ask for them as any other,
+    # The client that submitted them can ask for them like any other client,
     status = rc.result_status(ids, status_only=False)
     assert status["pending"] == [] and [status[msg_id] for msg_id in ids] == [x * x for x in range(30)]
-    # and has them once it submits something, if not before: its socket has no name, but what it sends names its session.
+    # and gets them at the latest when it submits something: its socket has no name, but its requests name its session.
     assert view.apply_async(square, 9).get(timeout=LONG) == 81
     assert running.get(timeout=LONG) == str(flag)
     assert [task.get(timeout=LONG) for task in waiting] == [x * x for x in range(30)]

@@ -45,7 +45,7 @@ display(Image(drawn.getvalue()))""",
     "map": "def nap(x):\n    import time\n    time.sleep(0.1)\n    return x\nr = c.load_balanced_view().map_async(nap, range(20))\nr.wait_interactive()\nsum(r.get())",
     "objects": "c",
 }
-# Bars where ipywidgets are there: what is shown unasked, what is asked for, and text where that is asked for.
+# Bars if there are ipywidgets: by default, as a widget that is asked for, and as text that is asked for.
 NAP = "def nap(x):\n    import time\n    time.sleep(0.1)\n    return x\nr = c.load_balanced_view().map_async(nap, range(20))\n"
 WAIT = "try:\n    c.wait_for_engines(3, timeout=1, {options})\nexcept TimeoutError:\n    pass"
 WIDGETS = {
@@ -63,9 +63,9 @@ READ = """
 return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
     cell.output_area.element.find('.output_subarea').toArray().map(area => [area.className, area.innerText, area.getElementsByTagName('img').length]));
 """
-# A page that shows no widget yet, as it is still asking the kernel which there are, shows those of its cells never.
+# A page that has not yet heard from the kernel which widgets there are never shows those of its cells: this one has to be shown first.
 ANY_WIDGET = "import ipywidgets\nipywidgets.HTML('here')"
-# Likewise the widgets' bars: how far each is, in percent, and the text of what it stands in.
+# Likewise the bars of widgets: how far each is, in percent, and the text of its box.
 READ_BARS = """
 return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
     cell.output_area.element.find('.progress').toArray().map(bar =>
@@ -122,7 +122,7 @@ def browser(sandbox):
 
 
 class Page:
-    """A notebook with the cells, which were run: by each one's name its areas, and those that were seen while they ran."""
+    """A notebook whose cells were run: the areas of each cell by its name, and those that were seen while it ran."""
 
     def __init__(self, browser, server, sandbox, package, file, named=CELLS, name=""):
         self.names = ["connect", *named]
@@ -217,7 +217,7 @@ def test_a_notebook_page_shows_with_us_what_it_shows_with_ipyparallel(
         for cell, count in (("bar", 2), ("streams", 2), ("map", 20)):
             assert re.search(rf"100%.*\| {count}/{count} \[", page.text(cell)), cell
         assert "190" in page.text("map")
-        # It was seen as it came, in what became the final areas.
+        # The output was seen as it came, in the areas that are there at the end.
         seen = [areas["streams"] for areas in page.while_it_ran]
         assert any("step 3" in str(areas) and "step 24" not in str(areas) for areas in seen)
         assert max(len(areas) for areas in seen) == len(page.areas["streams"]), "they do not become more and fewer"

@@ -11,7 +11,7 @@ TaskAborted = pytest.importorskip("ipyparallel").TaskAborted
 TIMEOUT = 60
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-# Where ours shows more on purpose (what C, children and file descriptors write, exceptions whose text cannot be had, exit()) is not here.
+# Without what ours shows on purpose, and theirs does not: what C, children and file descriptors write, exceptions without a text, exit().
 CODE = [
     "1 + 1", "a = 3", "None", "5;", "1\n2", "1 +", "  x = 1", "1/0", "print('é\\0☃')", "print('a'); 1/0", "print('abc\\rX')", "'x' * 5000", "",
     "import sys; print('o'); print('e', file=sys.stderr)", "import sys; n = sys.stdout.write('no end')", "for i in range(3000): print(i)",
@@ -54,14 +54,14 @@ def calls():
 
 
 def typed(f):
-    """As if it had been typed, not imported."""
+    """The function as if a user had typed it."""
     if hasattr(f, "__code__"):
         f.__module__ = "__main__"
     return f
 
 
 def error_of(error):
-    """Its name and text, without a file's name and with one sentence for who may not ask."""
+    """Its name and text, without a file's name, and with one sentence for all questions that are refused."""
     return error and (
         type(error).__name__,
         error.ename,

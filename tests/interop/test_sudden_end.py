@@ -1,6 +1,6 @@
 """An engine of ours that dies under ipyparallel's controller: the controller is told at once, as by its own engine's nanny.
 
-Its controller misses heartbeats for hours here before it gives an engine up, so it can learn of the end by the watcher alone."""
+Here its controller waits for missed heartbeats for hours before it gives an engine up, so only the watcher can tell it of the end."""
 
 import json
 import os

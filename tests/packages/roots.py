@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
 import peers
 from support import PATIENCE, TOP, find_build, machines_network
 
-# What is written there by whatever is installed, and says nothing of what was.
+# Files that any installation writes, which do not tell what was installed.
 PASSING = (
     "proc",
     "dev",
@@ -31,7 +31,7 @@ PASSING = (
     "var/lib/systemd",
     "src",
 )
-# Its root is a mount, as that of any system is. The shell stays, as the process that looks after whatever has lost its parent.
+# Its root is a mount, as that of any system. The shell stays, as the parent of processes that have lost their own.
 MOUNT = """
 set -e
 mount --bind "$1" "$1"
@@ -44,7 +44,7 @@ shift
 "$@"
 exit
 """
-# The namespace's own root: programs that enter namespaces, as tests do, would leave one that chroot made.
+# The namespace's own root, and not chroot: programs that enter namespaces, as tests do, would leave that.
 WITHIN = """
 cd "$1"
 shift
@@ -60,7 +60,7 @@ ENVIRONMENT = (
 
 
 def run(*argv, seconds=900, **options):
-    """Runs a command to its end and returns what it printed; fails with the end of it where it fails."""
+    """Runs a command to its end and returns what it printed. If the command fails, this fails with the end of that."""
     done = subprocess.run([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", timeout=seconds * PATIENCE, preexec_fn=machines_network, **options)  # fmt: skip
     assert done.returncode == 0, f"{argv} ended with {done.returncode}:\n{done.stdout[-6000:]}"
@@ -97,7 +97,7 @@ class Root:
         self.run("apt-get", "-q", "purge", "-y", *packages)
 
     def files(self):
-        """All there is, each file with what is in it, but for what only tells of packages."""
+        """All files with their contents, without those that any installation writes."""
         found = {}
         for parent, folders, names in os.walk(self.folder):
             below = os.path.relpath(parent, self.folder)
@@ -114,7 +114,7 @@ def _content(path):
 
 
 def left(before, after):
-    """What is there after that was not before, or is another than it was."""
+    """What is new or different in `after`."""
     return {name: content for name, content in after.items() if before.get(name) != content}
 
 
@@ -138,7 +138,7 @@ def make(suite, folder):
                 pytest.skip(f"no root of {suite} can be made here: {reason}")
             for name in ("resolv.conf", "hosts"):
                 shutil.copy(f"/etc/{name}", new / "etc")
-            # What goes with its test need not outlive a loss of power.
+            # It is removed with its test, so it need not survive a loss of power.
             (new / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
             new.rename(base)
     run("cp", "-a", base, folder)

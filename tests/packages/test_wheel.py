@@ -29,7 +29,7 @@ OFFLINE = {
     "PIP_NO_INDEX": "1",
     "PIP_NO_BUILD_ISOLATION": "0",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-}  # 0: of what the option says is not
+}  # 0 means no isolation: the option is a negative
 
 
 @pytest.fixture(scope="session")

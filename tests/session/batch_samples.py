@@ -1,5 +1,5 @@
-"""What the commands of batch systems print, a file for each system in batch/, of parts that begin with "== NAME" or "== NAME: COMMAND", which
-printed it.
+"""What the commands of batch systems print, a file for each system in batch/. It has parts that begin with "== NAME", or with "== NAME:
+COMMAND", where COMMAND printed the part.
 
 Names are those of the samples that `ipcluster plugins check` reads. `query-runs` and `query-ended`, or `history-ended`, are of the job whose
 `submit` it is; `cancel` ends it, and `run`, if there is such a command, starts programs in it. "== job: HOW IT IS CALLED" has the variables of

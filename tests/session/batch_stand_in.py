@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A stand-in for each command of a batch system, $STAND_IN_SYSTEM, by the name that it is called by: it runs one job, as it is submitted, and
-says of it what the samples have."""
+"""A stand-in for each command of the batch system $STAND_IN_SYSTEM, under the command's name. It runs one job, when that is submitted, and
+prints of it what the samples have."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ from stand_in import ENDED, PENDING, copies, remove, save, start
 
 
 def script_of(words):
-    """What is submitted: what is read, or a file that is named there or in the words. None: nothing."""
+    """The words of what is submitted: standard input, or a file that is named there or in `words`. None if there is none."""
     text = sys.stdin.read()
     if text.startswith("#!"):
         return ["/bin/sh", "-c", text]

@@ -1,6 +1,6 @@
 """The batch systems that jobs of tests wait and run in: real ones, and stand-ins for those that no package has. Each has `env`, what its
-commands need; `pending` and `refused`, options with which jobs never start, or are not taken, and what is said then; and `deleted`, what is
-said of a job that somebody has deleted."""
+commands need; `pending`, options with which jobs never start; `refused`, options with which they are not taken; what is said then; and
+`deleted`, what is said of a job that somebody has deleted."""
 
 import os
 import re

@@ -1,5 +1,5 @@
-"""Fixtures of several files: a client's package, its views and a gate, and peers for tests that are an engine's controller themselves, or the
-controller's clients and engines."""
+"""Fixtures of several files: a client's package, its views and a gate, and peers for tests that play the controller of an engine, or the
+clients and engines of a controller."""
 
 import os
 
@@ -22,7 +22,7 @@ def ipcluster(programs):
 
 @pytest.fixture
 def sandbox_here(sandbox, monkeypatch):
-    """The sandbox, which this process is in, too."""
+    """The sandbox, whose environment this process has, too."""
     for name, value in sandbox.env.items():
         if name not in ("PYTHONPATH",):
             monkeypatch.setenv(name, value)
@@ -139,6 +139,6 @@ def box(sandbox):
     sandbox.ipcluster = lambda *words, **more: sandbox.run(sandbox.programs.ipcluster, *words, **more)
     sandbox.begin = lambda *words, **more: sandbox.start(sandbox.programs.ipcluster, *words, **more)
     if "ASAN_OPTIONS" in sandbox.env:
-        # Open MPI unloads its components, whose leaks then have no name: their callers, further up, have one.
+        # Open MPI unloads its components, so that their leaks have no names: the slow unwinder finds their callers, which have names.
         sandbox.env["ASAN_OPTIONS"] += ":fast_unwind_on_malloc=0"
     return sandbox

@@ -9,7 +9,7 @@ import framing
 from engine_peer import LINGER_MS
 from support import PATIENCE, wait_until
 
-# Beside replies.
+# What engines send besides replies.
 FROM_ENGINES = ("registration_request", "unregistration_request", "stream", "display_data")
 ENGINE_PORTS = ("registration", "control", "mux", "task", "iopub", "hb_ping", "hb_pong")
 
@@ -25,7 +25,7 @@ def next_frames(socket, what="nothing was answered", timeout=30):
 
 
 class Peer:
-    """What speaks to the controller over raw sockets, with the key and the encryption of its connection files."""
+    """Raw sockets to the controller, with the key and the encryption of its connection files."""
 
     def __init__(self, profile_dir, cluster_id=""):
         stem = f"ipcontroller-{cluster_id}" if cluster_id else "ipcontroller"
@@ -60,14 +60,14 @@ class Peer:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
 
     def subscribe(self, port):
-        """A SUB socket whose subscription stands: nothing that is published from now on is missed."""
+        """A SUB socket whose subscription has reached the controller: it misses nothing that is published from now on."""
         socket = self.context.socket(zmq.SUB)
         ready = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self.prepare(socket, zmq.SUB, port)
         socket.connect(self.url(port))
         next_frames(ready, "no connection")
         socket.disable_monitor()
-        # What is subscribed to is sent at once. The answers to these came later by the same threads.
+        # A subscription is sent at once. The answers to these questions come later, by the same threads.
         for _ in range(2):
             self.engines()
         return socket

@@ -14,7 +14,7 @@ from ipcluster import canning
 from support import PATIENCE, wait_until
 
 CLIENT = b"test-client"
-# Not 0: libzmq would abort where what it talks to ends just then (its issue 3442).
+# Not 0: libzmq would abort if its peer ends at the same moment (its issue 3442).
 LINGER_MS = 100
 
 
@@ -115,7 +115,7 @@ class Peer:
         return Message(socket.recv_multipart())
 
     def register(self, timeout=20):
-        """Answers a registration_request and lets the heart beat until the engine answers."""
+        """Answers a registration_request, and sends pings until the engine answers them."""
         request = self.receive("registration", timeout)
         assert request.type == "registration_request"
         self.registrations.append(request)
@@ -157,7 +157,7 @@ class Peer:
 
     def send_apply(self, f, *args, **kwargs):
         for value in (f, getattr(f, "func", None), *args):
-            if isinstance(value, FunctionType):  # as if it had been typed: the engine does not have the test's modules
+            if isinstance(value, FunctionType):  # as if a user had typed it: engines do not have tests' modules
                 value.__module__ = "__main__"
         return self.send("apply_request", buffers=canning.pack_apply(f, args, kwargs))
 

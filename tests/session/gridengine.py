@@ -17,7 +17,7 @@ from debs import unpacked
 from support import free_ports, wait_until
 
 PACKAGES = "gridengine-master", "gridengine-exec", "gridengine-client", "gridengine-common", "libjemalloc2"
-# The folder in which its programs look for their spooling library, whatever their configuration says.
+# The folder in which its programs look for their spooling library, whatever their configuration is.
 COMPILED_IN = b"/usr/lib/gridengine/%s"
 
 
@@ -30,7 +30,7 @@ class GridEngine:
             socket.gethostbyname(self.host)
         except OSError:
             pytest.skip(f"Grid Engine needs a host whose name has an address, and {self.host} has none")
-        # As long as /usr/lib/gridengine, whose place it takes.
+        # Its path is as long as /usr/lib/gridengine, which it replaces.
         self.dir = Path(tempfile.mkdtemp(prefix="sge.", suffix="-t", dir="/tmp"))
         assert len(str(self.dir)) == len("/usr/lib/gridengine"), self.dir
         self.dir.chmod(0o755)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A stand-in for HTCondor, which no package has: condor_submit, condor_q, condor_history, condor_rm and condor_hold, by the name that it
-is called by, with what the manual of HTCondor 10 says that they print. A job that asks for 1000 processors or more finds no machine."""
+"""A stand-in for HTCondor, which no package has: condor_submit, condor_q, condor_history, condor_rm or condor_hold, by its name. It prints
+what the manual of HTCondor 10 says. A job that asks for 1000 processors or more finds no machine."""
 
 import os
 import re

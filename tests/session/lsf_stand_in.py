@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A stand-in for LSF, which no package has: bsub, bjobs and bkill, by the name that it is called by, with what IBM's documentation of
-Spectrum LSF 10.1 says that they print. Queues: normal, the default, and night, which starts nothing."""
+"""A stand-in for LSF, which no package has: bsub, bjobs or bkill, by its name. It prints what IBM's documentation of Spectrum LSF 10.1
+says. Queues: normal, the default, and night, which starts nothing."""
 
 import os
 import re

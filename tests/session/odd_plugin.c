@@ -1,5 +1,5 @@
-/* A plugin with something odd in it: what, test_plugins.py says by -D where it builds it. Unless
- * that says otherwise its descriptor is whole, and what it does fails without a word. */
+/* A plugin with something odd in it, which test_plugins.py chooses by -D when it builds it. By
+ * default its descriptor is whole, and its functions fail without a word. */
 #include <signal.h>
 #include <unistd.h>
 

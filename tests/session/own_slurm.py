@@ -39,8 +39,8 @@ class Slurm:
         self.folder = self.env["SLURM_TEST_DIR"]
 
     def _address(self, what):
-        """The C library finds no address for a server where there is none but the loopback's (AI_ADDRCONFIG of getaddrinfo); Open MPI takes
-        this one for another network."""
+        """Adds or removes an address that is not loopback's: without one the C library finds no address for a server (AI_ADDRCONFIG of
+        getaddrinfo). Open MPI takes it for another network."""
         if has_own_network():
             subprocess.run(["ip", "address", what, "192.0.2.1/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
 
@@ -76,7 +76,7 @@ class Slurm:
         wait_until(lambda: self.command("squeue", "-O", "JobID", check=False), 30, "slurmctld answers")
 
     def cancel_all(self):
-        """What is left of the jobs of a cluster."""
+        """Cancels what is left of the jobs of a cluster."""
         running = [
             job
             for name in ("ipengine", "ipcontroller")
@@ -87,7 +87,7 @@ class Slurm:
             self.command("scancel", *running, check=False)
 
     def serve(self, box):
-        """A fixture's: the sandbox with this Slurm. What is left of its jobs is cancelled at the end."""
+        """For a fixture: the sandbox with this Slurm. At the end what is left of its jobs is cancelled."""
         box.env.update(self.env)
         yield box
         self.cancel_all()

@@ -34,7 +34,7 @@ class Pbs:
         if started.returncode:
             self.stop()
             pytest.skip(f"no Slurm can be started here: {started.stderr.strip()}")
-        # Its qsub looks for sbatch, and its qstat for squeue, in the folder that it lies in.
+        # Its qsub looks for sbatch, and its qstat for squeue, in its own folder.
         programs = self.dir / "bin"
         programs.mkdir()
         for program in (folder / "bin").iterdir():
@@ -51,13 +51,14 @@ class Pbs:
         }
 
     def _address(self, what):
-        """Slurm finds no host's address where there is nothing but a loopback (AI_ADDRCONFIG of getaddrinfo), as in a test's own network."""
+        """Adds or removes an address: Slurm finds no host's address if there is only a loopback (AI_ADDRCONFIG of getaddrinfo), as in a
+        test's own network."""
         if has_own_network():
             subprocess.run(["ip", "address", what, "192.0.2.254/32", "dev", "lo"], check=True)  # TEST-NET-1 (RFC 5737)
 
     def _qstats_function(self, folder):
-        """The environment in which `qstat -f` shows a running job where Debian's own fails: it says on how many processors of a host the job
-        is, by a function that libslurm-perl of Debian 13 does not have. There it says that it is 1."""
+        """The environment in which `qstat -f` shows a running job. It calls a function for the number of a job's processors on a host,
+        which libslurm-perl of Debian 13 does not have. There the function is added; it returns 1."""
         name = "job_cpus_allocated_on_node_id"
         (library,) = (folder / "lib").glob("*/perl*/*/auto/Slurm/Slurm.so")
         if name.encode() in library.read_bytes():

@@ -1,4 +1,4 @@
-"""An SSH server for tests: a real one, with keys of its own. It runs as whoever runs the tests, who logs in as himself."""
+"""An SSH server for tests: a real one, with keys of its own. It runs as the user who runs the tests, and logins are as the same user."""
 
 import os
 import pwd

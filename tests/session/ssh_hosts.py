@@ -1,5 +1,5 @@
-"""Hosts that the launcher ssh reaches: networks with a cable to this one, each with a home of its own and a real sshd, which only the
-superuser can make; for others there is one, on loopback."""
+"""Hosts that the launcher ssh reaches: networks with a cable to this one, each with a home of its own and a real sshd. Only the superuser
+can make them; other users have one host, on loopback."""
 
 import json
 import os
@@ -87,7 +87,7 @@ class Host:
 
 
 class Hosts:
-    """Those of a test: one for each name that is asked for."""
+    """The hosts of a test: one for each name that is asked for."""
 
     def __init__(self, box):
         self.box = box
@@ -149,7 +149,7 @@ class Hosts:
 
 
 def real_home(host):
-    """As it is called there."""
+    """The home folder's path on that host."""
     return Path(pwd.getpwuid(os.geteuid()).pw_dir) if host.apart else host.home
 
 
@@ -159,7 +159,7 @@ def ssh_of(box, name):
 
 
 def guides_command(word, page="ssh"):
-    """The one of a page of the guide that has this word."""
+    """The command with this word, from a page of the guide."""
     blocks = [
         block
         for block in docblocks.blocks(TOP / f"docs/howto/{page}.md")

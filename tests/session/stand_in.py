@@ -1,5 +1,6 @@
-"""What the stand-ins of batch systems share: jobs as files of a folder, $STAND_IN_DIR. A job's copies are run by this machine, each with a
-process beside it that waits for its end. A file `down` there has nobody answer; queues, or machines, that start nothing keep jobs pending."""
+"""What the stand-ins of batch systems share: jobs as files of a folder, $STAND_IN_DIR. A job's copies run on this machine, each with a
+process that waits for its end. While the folder has a file `down`, no command answers. Queues, or machines, that start nothing keep jobs
+pending."""
 
 import contextlib
 import fcntl
@@ -20,7 +21,7 @@ def is_down():
 
 
 def count_question():
-    """A byte for each time that jobs were looked at."""
+    """Adds a byte to a file, for each time that jobs are looked at."""
     with open(FOLDER / "asked", "ab") as file:
         file.write(b".")
 
@@ -61,7 +62,7 @@ def copies(job=None):
 
 
 def start(copy, argv, output, env):
-    """Runs it in the background; what is not its own stays out of this command's output."""
+    """Runs a copy in the background, without the standard streams of this command."""
     sys.stdout.flush()
     if os.fork():
         return
@@ -85,7 +86,7 @@ def send(copy, signum):
 
 
 def remove(copy, reason, patience=3):
-    """Ends a copy as batch systems do: politely, then not."""
+    """Ends a copy as batch systems do: with SIGTERM, and later with SIGKILL."""
     copy = change(copy, reason=reason)
     if copy["state"] == PENDING:
         change(copy, state=ENDED, signal=signal.SIGKILL)

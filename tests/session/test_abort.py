@@ -1,4 +1,4 @@
-"""Abort requests, frame by frame: what an engine and the task scheduler stop of whom, and what they answer."""
+"""Abort requests, frame by frame: whose requests an engine and the task scheduler stop, and what they answer."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from test_scheduler import Scheduler
 
 @pytest.fixture
 def running(engine, peer, gate):
-    """A request that runs until the gate is there: what comes behind it waits."""
+    """A request that runs until the gate is there: later requests wait."""
     msg_id = peer.send_apply(wait_for_file, str(gate))
     peer.outputs(msg_id, until="busy")
     return msg_id
@@ -26,13 +26,13 @@ def queue(peer, count, **more):
 
 
 def abort(peer, msg_ids, **more):
-    """What the engine says, behind its answers to what it has stopped."""
+    """The engine's answer, which comes after its answers to the requests that it has stopped."""
     peer.send("abort_request", {"msg_ids": msg_ids}, channel="control", **more)
     return peer.reply(channel="control").content
 
 
 def aborted(peer, count):
-    """The next requests that are answered, which did not run."""
+    """The msg_ids of the next requests that are answered; they did not run."""
     replies = [peer.reply() for _ in range(count)]
     assert all(reply.content["status"] == reply.metadata["status"] == "aborted" for reply in replies)
     return [reply.parent["msg_id"] for reply in replies]

@@ -124,7 +124,7 @@ def test_engines_of_an_array_run_on_where_one_has_ended(batch, system, ipcluster
     cluster = batch.begin("start", *batch.words)
     cluster.wait_for_output(UP, 60)
     with ipcluster.Client(str(batch.profile_dir() / "security/ipcontroller-client.json")) as client:
-        # Slurm gives one of an array's tasks the number of the job: of all, that one is lost.
+        # Slurm gives one of an array's tasks the number of the job: this is the one that is lost.
         engines = client[:].apply_sync(
             typed(lambda: (__import__("os").environ.get("SLURM_JOB_ID"), __import__("os").getpid()))
         )
@@ -151,11 +151,11 @@ def test_ipcluster_waits_for_no_engine_that_runs_on_before_it_shows_the_file_tha
         cluster.wait_for_output("An engine ended with status 137", 60)
         began = time.monotonic()
         cluster.wait_for_output("The end of ", 60)
-        assert time.monotonic() - began < 4.5  # which it would wait for a watcher
+        assert time.monotonic() - began < 4.5  # for which it would wait for a watcher
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
-# As ipyparallel has it.
+# A template of ipyparallel's.
 DESCRIPTION = """universe = vanilla
 executable = {program}
 transfer_executable = False

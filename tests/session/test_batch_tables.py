@@ -1,6 +1,6 @@
-"""Each table of a batch system, in plugins/launchers/batch/, without the system: it reads what the commands print, as their manuals and sites
-have it, and an engine is submitted, named and cancelled through commands that print that. What needs the system is in test_batch_systems.py
-and test_slurm.py."""
+"""Each table of a batch system, in plugins/launchers/batch/, without the system. The table reads what the commands print according to
+manuals and sites; and an engine is submitted, named and cancelled by commands that print that. What needs the system is in
+test_batch_systems.py and test_slurm.py."""
 
 import json
 import re
@@ -24,14 +24,14 @@ def test_a_table_reads_what_is_printed(box, name, build):
     folder.mkdir()
     samples.write(folder)
     done = box.ipcluster("plugins", "check", str(build / f"plugins/launchers/.libs/{name}.so"), f"--samples={folder}")
-    print(done.out)  # what the part "found" of a new system is to be
+    print(done.out)  # for a new system: the text for its part "found"
     *found, verdict = done.out.splitlines()
     assert sorted(found) == sorted(samples.text.get("found", "").splitlines())
     assert "nothing is wrong" in verdict
 
 
 def site_plugin(box, variables):
-    """The plugin "site" of a site, whose table is LSF's but for the variables of a job."""
+    """A site's own plugin "site": LSF's table with other variables of a job."""
     folder = box.dir / "plugins/launchers"
     folder.mkdir(parents=True, exist_ok=True)
     source, plugin = box.dir / "site.c", folder / "site.so"

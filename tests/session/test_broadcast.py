@@ -48,7 +48,7 @@ class Broadcaster:
         self.socket = peer.connect(zmq.DEALER, peer.client["broadcast"])
 
     def send(self, engines, coalescing=False, msg_id=None, buffers=(b"f",)):
-        """Broadcasts to engines, or to what else is given in their place; returns the msg_id."""
+        """Broadcasts to engines, or to other targets as they are given; returns the msg_id."""
         targets = [[each.uuid, each.id] if isinstance(each, Engine) else each for each in engines]
         metadata = {"targets": targets, "is_broadcast": True, "is_coalescing": coalescing}
         frames, msg_id = self.peer.message("apply_request", None, metadata, msg_id=msg_id, buffers=buffers)
@@ -157,7 +157,7 @@ def test_nonsense_targets_are_answered_with_an_error(listeners, coalescing, targ
     client = Broadcaster(peer)
     sent = client.send(targets, coalescing)
     msg_id, metadata, content, _ = client.receive()
-    # A client of ipyparallel's cannot read a coalesced reply of no engine.
+    # ipyparallel's client cannot read a coalesced reply of no engine.
     assert msg_id == sent and not metadata.get("is_coalescing")
     assert content["ename"] == "ValueError" and why in content["evalue"]
 
@@ -185,7 +185,7 @@ def test_an_engine_that_dies_is_answered_for_when_the_rest_is_done(listeners):
     msg_id, metadata, content, _ = client.receive()
     assert msg_id == sent and content["ename"] == "EngineError" and "died" in content["evalue"]
     assert content["engine_info"] == {} and len(metadata["broadcast_targets"]) == 3
-    # The one that came meanwhile was not asked, and is there for the next.
+    # The engine that came meanwhile was not asked, but takes part in the next broadcast.
     assert not late.shell.poll(200)
     client.send([engines[0], late], coalescing=True)
     for engine in (late, engines[0]):

@@ -22,7 +22,7 @@ def test_a_controller_started_by_hand_is_not_started_over(new_cluster, box):
 
 @pytest.mark.parametrize("how", ["default", "cluster id", "profile", "profile folder", "ipc, keeping files"])
 def test_a_cluster_started_by_hand_is_listed_and_stopped(new_cluster, box, how):
-    """With its engines, which end by themselves, and are not killed."""
+    """With its engines, which end by themselves and are not killed."""
     profile = "mine" if how.startswith("profile") else "default"
     words = {
         "cluster id": ["--cluster-id=a"],

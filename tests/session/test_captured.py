@@ -76,7 +76,7 @@ def write_line(file):
 
 
 def settle(client):
-    """Whatever was sent before, by whichever channel, has run by now, or does not run."""
+    """After this, whatever was sent before, by any channel, has run or never will."""
     nothing = typed(lambda: None)
     for _ in range(2):
         client[:].apply_sync(nothing)
@@ -87,7 +87,7 @@ def settle(client):
 
 
 def settle_anew(client):
-    """The same behind a restart: what is asked before the client has heard of it is refused, which the client is told."""
+    """The same after a restart: requests that the client sends before it has heard of it are refused, and the client is told."""
 
     def settled():
         try:
@@ -147,7 +147,7 @@ def test_what_one_engine_was_sent_runs_at_no_other_and_not_again(captured, tmp_p
     settle(client)
     assert count_lines(ran) == 1
     assert count_lines(marked) == 2
-    for engine in cluster.engines:  # what was dropped first; the rest is counted
+    for engine in cluster.engines:  # the first that was dropped; the others are only counted
         engine.wait_for_output("(forged signature|repeated message) on the (shell|control) socket dropped")
 
 
@@ -237,7 +237,7 @@ def test_what_was_published_is_taken_once_by_whom_it_was_for_in_its_controllers_
             return client, taps
 
         def start_engine(*clients):
-            """Once all have heard of it, they have read what was sent to them before."""
+            """Starts an engine. When all clients have heard of it, they have read what was sent to them before."""
             engine, known = cluster.start_engine(), [set(client.ids) for client in clients]
             wait_until(
                 lambda: all(set(client.ids) > before for client, before in zip(clients, known)), 30, "an engine comes"

@@ -28,7 +28,7 @@ def later(x, seconds, gate=None):
     return x
 
 
-later.__module__ = "__main__"  # as if it had been typed: the engine does not have the test's modules
+later.__module__ = "__main__"  # as if a user had typed it: the engine does not have the test's modules
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_each_of_10000_tasks_is_answered_once_while_engines_are_killed_and_added
     assert all(each[0]["status"] == "ok" for each in replies[0].values()), "with retries every task survives"
     failed = [each[0] for each in replies[1].values() if each[0]["status"] != "ok"]
     assert all(content["ename"] == "EngineError" for content in failed), failed
-    # Without retries, what the killed had, which is never more than the high-water mark.
+    # Without retries the tasks of killed engines fail: for each no more than the high-water mark.
     assert len(failed) <= 4 * churn.killed
 
 

@@ -188,7 +188,7 @@ def test_a_view_whose_engine_died_says_so_in_one_sentence(ipcluster, cluster):
         lambda: views[1].execute("1"), lambda: views[1].clear(), lambda: views[1].queue_status(), lambda: views[1].remote()(abs)(1),
     ]  # fmt: skip
     pids = dict(zip(client.ids, client[:].apply_sync(os.getpid)))
-    for left, dying in (1, 1), (0, 0):  # the second time nobody is left
+    for left, dying in (1, 1), (0, 0):  # the second time no engine is left
         os.kill(pids[dying], signal.SIGKILL)
         wait_until(lambda left=left: len(client) == left, 20, "the engine's death is announced")
         for call in calls:
@@ -205,7 +205,7 @@ def test_an_engine_that_dies_as_a_request_is_made_is_an_engine_error(ipcluster, 
     wait_until(lambda: client.ids == [0], 20, "the engine's death is announced")
     chosen = client.requests.chosen
     for call in [lambda view=view: view.apply_async(abs, 1) for view in views] + [lambda: views[0].clear()]:
-        earlier = [[0, 1]]  # as it was looked at the moment before
+        earlier = [[0, 1]]  # the engines as they were a moment before
         monkeypatch.setattr(
             client.requests, "chosen", lambda targets, earlier=earlier: earlier.pop() if earlier else chosen(targets)
         )

@@ -92,7 +92,7 @@ def test_results_that_nobody_fetched_are_kept_until_they_are_purged(clients, gat
     view = one[1]
     failed = view.apply_async(divmod, 1, 0)
     failed.wait()
-    for _ in range(2):  # to look at results is not to fetch them
+    for _ in range(2):  # looking at results does not fetch them
         assert view.results[failed.msg_ids[0]].ename == one.results[failed.msg_ids[0]].ename == "ZeroDivisionError"
     with pytest.raises(RuntimeError, match=running.msg_ids[0]):
         one.purge_local_results("all")

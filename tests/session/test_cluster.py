@@ -91,7 +91,7 @@ def test_what_a_killed_program_was_writing_is_removed_by_the_next_and_nothing_el
         for name in names:
             (folder / name).touch()
             os.utime(folder / name, (0, 0))
-        (folder / "ipcluster-x.json.aB3dE5").touch()  # as if it was being written
+        (folder / "ipcluster-x.json.aB3dE5").touch()  # new, as if a program was writing it
     cluster = box.begin("start", "--n=0")
     cluster.wait_for_output(UP, 60)
     assert cluster.stop(signal.SIGINT, 60) == 0
@@ -265,7 +265,7 @@ def test_ipc_sockets_of_a_killed_controller_are_removed(box):
     assert_nothing_left(box, box.profile_dir())
 
 
-# When something dies
+# Deaths
 
 
 def test_an_engine_that_dies_before_registration_is_reported_with_its_last_words(box):
@@ -557,7 +557,7 @@ def test_engines_need_a_controller(box):
     assert refused.status == 12 and "ipcluster start" in refused.err
 
 
-# What is started when, and what is cleaned up of whom
+# When things are started, and what is cleaned up
 
 
 def test_engines_are_started_with_the_delay_between_them(box):
@@ -595,7 +595,7 @@ def log_files(cluster_id, time, pid=77):
 
 
 def test_of_clusters_with_ids_of_their_own_the_newest_keep_their_output_and_running_ones_too(box):
-    """As each Cluster() has one."""
+    """Each Cluster() has such an id."""
     running = box.begin("start", "--n=1", "--cluster-id=running")
     running.wait_for_output(UP, 60)
     logs = box.profile_dir() / "log"

@@ -73,7 +73,7 @@ def test_a_command_line_that_is_completed_does_nothing(box, offered):
     assert not box.marked() and not list(box.ipython_dir.iterdir())
 
 
-# What is typed, and what is run then.
+# What is typed, and the command that is then run.
 TYPED = {
     "ipcluster prof\t list": "profile list",
     "ipcluster start --profile=la\t": "start --profile=large",
@@ -87,7 +87,7 @@ SHELLS = {
 
 
 def told_to_type(shell):
-    """What the page on installing says that this shell is to read."""
+    """The lines that this shell is to read, by the page on installing."""
     (block,) = [
         block
         for block in docblocks.blocks(TOP / "docs/howto/install.md")
@@ -99,7 +99,7 @@ def told_to_type(shell):
 
 @pytest.fixture
 def typing(box):
-    """A folder of programs, first on the path, in which ipcluster notes what it is told to do; and a profile and a file with names."""
+    """A folder first on the path, whose ipcluster notes its arguments; and a profile and a file with names to complete."""
     folder = box.dir / "noting"
     folder.mkdir()
     program = folder / "ipcluster"

@@ -125,7 +125,7 @@ def test_what_a_subscriber_makes_the_controller_keep_is_bounded(controller, grow
     peer = controller()
     socket = peer.connect(zmq.XSUB, getattr(peer, side)[name])
     growth(peer)
-    for number in range(2000):  # in one message: libzmq hands on nothing of it before it has come whole
+    for number in range(2000):  # in one message: libzmq hands on no part of it before all has come
         socket.send(b"\1%d " % number + os.urandom(800), zmq.SNDMORE)
     socket.send(b"")
     peer.process.wait_for_output(
@@ -183,7 +183,7 @@ def test_who_does_not_say_who_it_is_is_let_go_after_five_seconds(controller, mec
 
 @ENCRYPTION
 def test_nobody_takes_a_name_that_libzmq_makes_for_whoever_has_none(controller, mechanism):
-    """libzmq numbers such peers, and ends the process where a number is taken."""
+    """libzmq numbers such peers, and ends the process if a number is taken."""
     peer = controller(*([] if mechanism == b"CURVE" else ["--IPController.enable_curve=false"]))
     engine = Engine(peer).open().beat()
 

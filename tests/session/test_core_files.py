@@ -59,7 +59,7 @@ KEY = "a-key-that-somebody-has-chosen-by-himself"
 
 @pytest.fixture(params=["made", "environment", "command line", "settings", "key file"])
 def start_with_key(request, new_cluster, sandbox):
-    """Starts a controller whose key comes from there."""
+    """Starts a controller whose key comes from this source."""
 
     def start():
         file = sandbox.work / "key"
@@ -108,7 +108,7 @@ def test_no_key_is_in_what_a_core_of_ipcluster_has(sandbox, no_sanitizers, given
     starter = sandbox.start(sandbox.programs.ipcluster, "start", "--n=1", env=env)
     starter.wait_for_output(UP, 60)
     secrets = secrets_of(sandbox.profile_dir())
-    # Python has a copy of the environment, which is the engine's.
+    # An engine's Python has a copy of the environment, so engines are left out if the key came by it.
     for process in named(sandbox, "ipcluster", "ipcontroller", *["ipengine"] * (given == "made")):
         assert not occurrences(process.pid, secrets), process.name()
     assert starter.stop(signal.SIGINT, 60) == 0

@@ -1,4 +1,4 @@
-"""Clients that go: what they have waiting is dropped where they asked for that, and is kept where they did not."""
+"""Clients that go: their waiting requests are dropped if they asked for that, and are kept if not."""
 
 import json
 import signal
@@ -88,7 +88,7 @@ def test_a_client_that_comes_back_in_time_loses_nothing(scheduler):
 
 
 def records(client, status=None):
-    """Those that the hub has, or that have ended in this way."""
+    """The hub's records; with `status` those that have ended in this way."""
     known = client.db_query({}, keys=["msg_id", "result_content", "metadata"])
     return (
         known

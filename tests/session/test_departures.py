@@ -13,7 +13,7 @@ from support import LONG, typed, wait_for_file, wait_until
 
 
 def answers_until_now(peer, mux):
-    """What was answered before a request of now is: pairs of a msg_id and an error's name."""
+    """Sends a request now, and returns what is answered before it: pairs of a msg_id and an error's name."""
     frames, asked = peer.message("apply_request")
     mux.send_multipart([b"nobody", *frames])
     answers = []
@@ -43,7 +43,7 @@ def test_what_an_engine_answered_comes_before_clients_are_told_that_it_has_gone(
         engine.answer(route, header)
         peer.notified(notification, "unregistration_notification", uuid=engine.uuid)
         assert answers_until_now(peer, mux) in ([], [(first, None)])
-        # Clients have now failed what they have had no answer to: nothing comes that would be a second one.
+        # By now clients have ended, with an error, what was not answered: no second answer may come.
         engine.answer(late_route, late_header)
         assert not mux.poll(100)
 
@@ -98,7 +98,7 @@ def test_what_a_dead_engine_never_got_is_answered_once_before_clients_are_told(c
     peer = controller()
     notification = peer.subscribe(peer.client["notification"])
     mux = peer.connect(zmq.DEALER, peer.client["mux"])
-    engine = Engine(peer).beat()  # not connected to what requests come by
+    engine = Engine(peer).beat()  # not connected to the schedulers
     frames, msg_id = peer.message("apply_request")
     mux.send_multipart([engine.uuid.encode(), *frames])
     assert answers_until_now(peer, mux) == []
@@ -110,7 +110,7 @@ def test_what_a_dead_engine_never_got_is_answered_once_before_clients_are_told(c
 
 @typed
 def wait_at(folder, name):
-    """Leaves a line, and ends when the gate is open; where it is interrupted, soon after and with a large result."""
+    """Leaves a line, and ends when the gate is open. If it is interrupted, it ends soon after, with a large result."""
     import os
     import time
 
@@ -126,7 +126,7 @@ def wait_at(folder, name):
 
 
 class Crowd:
-    """Many tasks at two engines, which have all of them at once, and of which each runs its first."""
+    """Many tasks at two engines. The engines have all of them at once, and each runs its first."""
 
     def __init__(self, new_cluster, count=40):
         self.cluster = new_cluster(2, controller=["--hwm=0"])
@@ -219,7 +219,7 @@ def test_a_task_that_is_interrupted_as_its_engine_is_told_to_end_uses_up_no_retr
 
 
 def test_a_task_that_is_interrupted_again_and_again_uses_up_its_retries(new_cluster):
-    """As one that takes longer than each batch job that it runs in."""
+    """Such as a task that takes longer than each batch job in which it runs."""
     cluster = new_cluster(8)
     client, path = cluster.client(), cluster.sandbox.dir / "lines"
 

@@ -1,5 +1,5 @@
-"""Every block of code in README.md, CONTRIBUTING.md, the README.md of folders of tests, and docs/ is run, from the files themselves, as somebody
-types it who reads a section from its beginning: with the programs and headers that `make install` has put somewhere, in a home of its own."""
+"""Every block of code in README.md, CONTRIBUTING.md, the README.md of folders of tests, and docs/ is run, as a reader types it who reads a
+section from its beginning: with the programs and headers that `make install` has installed, in a home of its own."""
 
 import collections
 import json
@@ -19,7 +19,7 @@ from support import OVERSUBSCRIBE, PYTHON, TOP, find_build
 FOR_CONTRIBUTORS = [TOP / "CONTRIBUTING.md", *sorted((TOP / "tests").glob("*/README.md"))]
 DOCUMENTS = [TOP / "README.md", *FOR_CONTRIBUTORS, *sorted((TOP / "docs").rglob("*.md"))]
 KINDS = {"python", "ipython", "sh", "json", "c"}
-# How many blocks say of themselves that no test can run them, and why. Each stands in the page with its reason.
+# How many blocks no test can run. Each has its reason in the page.
 NOT_RUN = {
     "README.md": 2,
     "CONTRIBUTING.md": 3,
@@ -40,8 +40,8 @@ STAYS = [
     (r"ipcontroller\b(?! --help)", "connection files: "),
     (r"(mpiexec .*)?ipengine\b(?! --help)", "registered as engine"),
 ]
-# A block's commands are one script of Bash. What stays is in a terminal of its own: it is interrupted where the same program is typed
-# again, and at the end, and ends well (mpiexec says 1 where it is interrupted).
+# A block's commands are one script of Bash. A program that stays has a terminal of its own. It is interrupted when the same program is
+# typed again, and at the end. It has to end well (mpiexec ends with 1 if it is interrupted).
 SCRIPT = """
 set -m
 declare -A staying
@@ -83,7 +83,7 @@ def sections():
 
 
 def ours(blocks, *kinds):
-    """Those that this test runs."""
+    """The blocks that this test runs."""
     return [
         block for block in blocks if block.kind in kinds and not block.notes.keys() & {"not run", "tested by", "file"}
     ]
@@ -113,7 +113,7 @@ def test_every_page_is_in_the_tarball():
 
 
 def test_links_from_pages_outside_the_site_lead_somewhere():
-    """Those of the site are looked at where it is made."""
+    """Links of the site are checked when the site is made."""
     for page in TOP / "README.md", TOP / "SECURITY.md", TOP / "NEWS.md", *FOR_CONTRIBUTORS:
         for link in re.findall(r"\]\(([^):]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page}: {link}"
@@ -183,7 +183,7 @@ def test_commands_that_stand_in_sentences_have_options_that_there_are(reader):
 
 
 def test_commands_for_contributors_have_options_and_targets_that_there_are():
-    """They build and test for minutes and hours: whether they would is looked at."""
+    """They would build and test for minutes and hours, so only their options and targets are checked."""
     typed = [
         shlex.split(command, comments=True)
         for document in FOR_CONTRIBUTORS
@@ -357,7 +357,7 @@ class Reader:
                 path.write_text(block.text)
 
     def use_settings(self, block):
-        """A profile's file, of one of the programs: that takes all that is in it."""
+        """Writes a profile's file. One of the programs has to take all that is in it."""
         folder = self.box.profile_dir()
         folder.mkdir(exist_ok=True)
         taken = {}
@@ -547,7 +547,7 @@ def test_each_test_that_the_threat_model_names_is_there():
     assert not named - defined, "these are named and are not there"
 
 
-# The map, docs/explanation/architecture.md, and the pages that are drawn after the sources
+# The map, docs/explanation/architecture.md, and the pages that describe sources
 
 MAP = TOP / "docs/explanation/architecture.md"
 SOURCES = [

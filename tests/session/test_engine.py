@@ -43,7 +43,7 @@ def test_numpy_arrays_travel_as_frames_of_their_own(engine, peer):
     reply = peer.apply(lambda a: a * 2, array)
     assert len(reply.buffers) == 2 and len(reply.buffers[1]) == array.nbytes
     assert (reply.result == array * 2).all()
-    # The received array looks into the frame, and stays valid after the request.
+    # The received array uses the frame's memory, and stays valid after the request.
     peer.apply(lambda a: globals().update(kept=a), array)
     for _ in range(5):
         peer.apply(lambda a: None, array + 1)

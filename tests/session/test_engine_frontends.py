@@ -12,7 +12,7 @@ from support import LONG, wait_until, without
 
 jupyter_client = pytest.importorskip("jupyter_client")
 TIMEOUT = LONG
-# In how many seconds a frontend expects an answer to its heartbeat: its own one is not enough for a busy machine.
+# Seconds in which a frontend expects an answer to its heartbeat: the default, 1, is too short on a busy machine.
 HEARTBEAT = 5
 
 
@@ -44,7 +44,7 @@ def bind(peer, code="import ipcluster; print(ipcluster.bind_kernel())"):
 
 
 def reply_to(client, msg_id):
-    """The reply to a request: others may come before, to what was asked again while the engine was slow to answer."""
+    """The reply to a request. Replies to questions that were repeated while the engine was slow may come before it."""
     while True:
         reply = client.get_shell_msg(timeout=TIMEOUT)
         if reply["parent_header"]["msg_id"] == msg_id:
@@ -200,7 +200,7 @@ def test_frontends_by_tcp_are_asked_for_and_warned_of(engine, peer, frontend):
 
 
 def test_a_frontend_that_takes_anothers_name_is_refused(engine, peer, frontend):
-    """Whoever knows a frontend's session, which is published, gets neither its replies nor the questions for it."""
+    """A frontend's session is published. Whoever knows it gets neither the frontend's replies nor the questions for it."""
     path = bind(peer, "import ipcluster; print(ipcluster.bind_kernel(ip='127.0.0.1'))")
     client = frontend(path)
     info = json.loads(path.read_text())

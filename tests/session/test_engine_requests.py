@@ -143,9 +143,9 @@ def test_figures_are_shown(engine, peer):
     shown = [message for message in peer.outputs(msg_id) if message.type in ("stream", "display_data")]
     assert [message.type for message in shown] == ["stream", "display_data", "stream"]
     assert base64.b64decode(shown[1].content["data"]["image/png"]).startswith(b"\x89PNG")
-    # One that nobody shows is shown at the end.
+    # A figure that is not shown explicitly is shown at the end.
     assert len(published(peer, run(peer, "plt.plot([3, 2, 1]);"), "display_data")) == 1
-    # And one of %pylab's.
+    # So is a figure of %pylab.
     run(peer, "%pylab inline")
     assert len(published(peer, run(peer, "plot(rand(10));"), "display_data")) == 1
 
@@ -370,7 +370,7 @@ def test_a_c_functions_sleep_and_a_child_are_interrupted(engine, peer):
         # It is ipyparallel's error, with what its client unwraps, and published as well.
         assert reply.content["engine_info"]["engine_uuid"] == peer.uuid.decode()
         assert published(peer, msg_id, "error")[0].content["ename"] == "KeyboardInterrupt"
-    # IPython passes it on to a command that it runs, and goes on; where it had not begun to, it is interrupted itself.
+    # IPython passes the interrupt on to the command that it runs, and goes on. If the command had not begun, IPython itself is interrupted.
     msg_id = peer.send("execute_request", {"code": "!sleep 600", "silent": False})
     peer.outputs(msg_id, until="busy")
     time.sleep(2)

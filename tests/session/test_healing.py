@@ -1,4 +1,4 @@
-"""Engines of a cluster that runs, one by one: they come back when they have died, are ended, started anew, and sent signals."""
+"""Single engines of a running cluster: they come back when they have died, are ended, started anew, and sent signals."""
 
 import json
 import os
@@ -194,7 +194,7 @@ def test_engines_started_by_hand_are_stopped_and_signalled_and_not_started_anew(
 
 
 def sizes(box):
-    """How many engines each set is to have."""
+    """How many engines each set should have."""
     return [
         one["asked"] for one in json.loads(box.ipcluster("status", "--json").out)["sets"] if one["role"] == "engines"
     ]
@@ -215,7 +215,7 @@ def test_a_set_grows_and_shrinks_and_never_by_an_engine_that_somebody_would_miss
         left = box.ipcluster("scale", "--n=1")
         assert left.status == 6 and "1 of 2 surplus engines stay: they work, they may keep" in left.err
         assert list(engines_of(box)) == [2, 3]
-        # One that ends now is one less; one that is cleared keeps nothing.
+        # An engine that ends now is not replaced; an engine that is cleared keeps nothing.
         os.kill(engines_of(box)[2], signal.SIGKILL)
         wait_until(lambda: list(engines_of(box)) == [3], PATIENCE)
         with pytest.raises(ipcluster.EngineError):
@@ -276,7 +276,7 @@ def until_there(path):
 
 
 def stays_so(what, seconds=2):
-    """That something holds for a while, in which a set is looked after several times."""
+    """Checks that something holds for a while, in which the supervisor looks after the set several times."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert what()

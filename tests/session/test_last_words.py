@@ -88,7 +88,7 @@ WAYS = [
     (killed_behind_much, "killed by signal 9 (Killed)", "xxx so far it came".replace(" ", "", 1)),
     (exit_with_a_child_that_stays, "exited with status 3", "only my child stays"),
 ]
-if sanitizers(find_build()):  # which have words of their own for the first
+if sanitizers(find_build()):  # sanitizers have their own words for the first ways
     WAYS = WAYS[4:]
 
 
@@ -196,7 +196,7 @@ def test_a_request_that_an_engine_never_got_fails_with_what_the_engine_died_of(c
 
 @pytest.fixture
 def controller_and_late_engine(new_cluster):
-    """What is sent to an engine that has stopped, and the engine."""
+    """The result of a request to an engine that is stopped, and the engine."""
     cluster = new_cluster(1)
     client = cluster.client()
     cluster.engines[0].send_signal(signal.SIGSTOP)
@@ -239,7 +239,7 @@ def test_an_engine_of_ipcluster_is_called_by_its_id_host_and_process_wherever_it
     with ipcluster.Client(timeout=LONG) as client:
         pids = client[:].apply_async(os.getpid).get_dict()
         ids = {pid: number for number, pid in pids.items()}
-        # As the launcher counts them, the last of them; its id depends on who was first.
+        # The last engine as the launcher counts them: its id depends on the order of registration.
         victim = max(ids)
         result = client[ids[victim]].apply_async(exit_with_words)
         with pytest.raises(EngineError, match=re.escape(name_of(victim, ids[victim]))):
@@ -266,7 +266,7 @@ def test_ipcluster_shows_the_last_words_that_an_engines_watcher_has_still_to_wri
         client[0].apply_async(exit_with_words)
         try:
             files = psutil.Process(cluster.pid).open_files
-            # As NFS has it, an exclusive lock is for a file that is open for writing.
+            # On NFS an exclusive lock needs a file that is open for writing.
             opened = str(log), "r+"
             wait_until(lambda: opened in [(file.path, file.mode) for file in files()], 20, "it waits for the watcher")
         finally:
@@ -386,7 +386,7 @@ def test_an_engine_whose_output_nobody_reads_works_on(sandbox, new_cluster):
         result = client[0].apply_async(print_much, 100)
         result.get(LONG)
         assert len(result.stdout) == 100 * 65536
-        kill(named(sandbox, "sleep"))  # and then nobody has the other end
+        kill(named(sandbox, "sleep"))  # then no process has the other end
         wait_until(lambda: not named(sandbox, "sleep"), 20, "its reader has gone")
         assert client[0].apply_sync(print_much, 3) is None
         assert client[0].apply_sync(len, "abc") == 3

@@ -1,5 +1,5 @@
-"""What programs do where the system gives them little: file descriptors, threads, memory. They say which limit it is before they
-begin, and a controller that is full says so and goes on."""
+"""What programs do if the system gives them few file descriptors or threads, or little memory. They name the limit before they begin; a
+controller that is full says so and goes on."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def limited(*words, **limits):
 
 
 def as_somebody(sandbox):
-    """The words before those of a program that make it somebody's for whom there are limits: the superuser's have none."""
+    """The words that start a program as a user for whom limits hold: they do not hold for the superuser."""
     if os.geteuid() != 0:
         return []
     closed = [folder for folder in sandbox.programs.ipcontroller.resolve().parents if not folder.stat().st_mode & 0o001]
@@ -110,7 +110,7 @@ def test_too_little_memory_is_an_error_that_names_the_limit(sandbox, programs_wo
     if sandbox.sanitizers:
         pytest.skip("sanitizers take terabytes of addresses")
     words = programs_words(program)
-    # How much a program has before it looks differs with its libraries: more and more is given.
+    # How much memory a program takes before it checks depends on its libraries: so more and more is given.
     for size in range(32, 256, 4):
         ended = sandbox.run(*limited(*words, **{"as": size << 20}), python=program == "client")
         assert ended.status > 0, ended
@@ -179,7 +179,7 @@ def test_as_many_clients_as_the_controller_has_said_connect_and_the_next_hears_t
         assert len(clients) >= 2
         with pytest.raises(ConnectionError, match=r"the controller is full: of its \d+ file descriptors .*ulimit -n"):
             ipcluster.Client(str(file), timeout=LONG)
-        # Who is there is served, and whoever comes when somebody has gone.
+        # Connected clients are served, and a new one when another has gone.
         assert clients[0].queue_status() == {"unassigned": 0} and clients[-1].ids == []
         clients.pop().close()
         clients.extend(wait_until(lambda: connected(file), 20, "a client takes another's place"))

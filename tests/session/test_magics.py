@@ -8,7 +8,7 @@ import pytest
 
 from support import LONG, PYTHON
 
-# Runs each cell that follows in a fresh IPython, with what it prints behind a line that says which.
+# Runs cells in a fresh IPython. Before a cell's output it prints a line with the cell's number.
 DRIVER = """
 import sys
 import ipcluster_hook

@@ -29,7 +29,7 @@ def numpy():
 
 
 class Numbered:
-    """Members that are asked for by number, and no slices; `of` says what it gives for whatever it is asked for."""
+    """Has members by number, and no slices. `of` gives the member for any index."""
 
     def __init__(self, of):
         self.of = of

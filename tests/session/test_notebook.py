@@ -147,7 +147,7 @@ def test_whatever_waits_shows_a_bar_that_comes_to_its_end(notebook, sandbox):
     assert notebook("with ipcluster.Cluster(n=1, progress=False) as other: pass") == []
 
 
-# What needs no kernel
+# Without a kernel
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_what_is_shown_in_html_is_escaped_and_small(ipcluster, client, view, san
     )
 
 
-# Where there is no notebook
+# Without a notebook
 
 SCRIPT = """
 import ipcluster, sys, time

@@ -17,7 +17,7 @@ from support import TOP
 
 VERSION = re.search(r"AC_INIT\(\[ipcluster\], \[(.+?)\]\)", (TOP / "configure.ac").read_text()).group(1)
 FOLDERS = ["debian", "packaging"]
-# File, and where it says the version.
+# Files, and the line that has the version.
 VERSIONS = {
     "debian/changelog": r"^ipcluster \((.+?)\)",
     "packaging/rpm/ipcluster.spec": r"^Version: +(.+)$",
@@ -145,7 +145,7 @@ def test_each_kind_of_package_is_built_with_every_library_that_configure_asks_fo
             assert found and found["version"] in (None, version), f"{name}: {called} >= {version}"
 
 
-# Neither conda-build nor Spack is to be had from Debian. What their documentation says that there is, these texts keep to.
+# Debian has neither conda-build nor Spack. The files may only use what their documentation names.
 CONDA = {
     "": {"package", "source", "build", "outputs", "requirements", "test", "about", "extra"},
     "outputs": {"name", "version", "script", "build", "requirements", "files", "test"},

@@ -1,4 +1,4 @@
-"""Plugins: what is sound is found and used, also a site's own; what is not is refused in one line, and takes nothing along."""
+"""Plugins: sound ones are found and used, also a site's own. Others are refused in one line, and nothing else fails because of them."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_plugins_shows_what_was_found_and_what_was_refused(box, wrap_plugin):
 
 
 def test_plugins_below_the_home_folder_are_found_once_and_warned_of_once(box):
-    """As they are where all is installed below ~/.local, which is two places of the search path."""
+    """As if all is installed below ~/.local, which is in the search path twice."""
     home = box.dir / "home/.local/lib/ipcluster"
     (home / "launchers").mkdir(parents=True, mode=0o755)
     (home / "launchers/nonsense.so").write_text("this is no shared object")
@@ -305,7 +305,7 @@ def test_a_refused_plugins_settings_in_the_profile_hinder_no_command_that_starts
 
 
 def test_commands_that_need_no_launcher_load_none(box):
-    """A plugin that ends whoever loads it: nothing can be done about that, but not all of them need it."""
+    """The plugin ends a program that loads it. This cannot be prevented, but many commands need no launcher."""
     box.ipcluster("profile", "create", "default", check=True)
     folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)
@@ -330,7 +330,7 @@ def test_a_plugin_of_a_name_that_is_installed_takes_its_place(box):
 
 
 def test_a_profiles_launcher_does_not_take_the_place_of_one_of_its_name(box):
-    """Launchers' options are read before it is known which profile is meant."""
+    """Launchers' options are read before the profile is known."""
     box.ipcluster("profile", "create", "default", check=True)
     folder = box.profile_dir() / "plugins/launchers"
     folder.mkdir(parents=True, mode=0o755)

@@ -242,7 +242,7 @@ NAME = re.compile(r"\b([A-Z][A-Za-z]+)\.([a-z][a-z_]+)\b")
 
 
 def texts_of_c(source):
-    """The string literals of a source file, those put together that stand behind each other."""
+    """The string literals of a source file; adjacent literals are one."""
     code = re.sub(r"/\*.*?\*/", "", source.read_text(), flags=re.DOTALL)
     return re.findall(r'"((?:[^"\\\n]|\\.)*)"', re.sub(r'"\s*\n\s*"', "", code))
 
@@ -394,7 +394,7 @@ def test_ipcluster_starts_no_other_packages_controller_where_its_own_is_missing(
 
 
 def test_what_a_program_opens_does_not_become_a_standard_stream_that_was_closed(sandbox):
-    """As some batch systems and daemons start programs."""
+    """Some batch systems and daemons start programs so."""
 
     def start(program):
         return sandbox.start("/bin/sh", "-c", 'exec "$0" <&- >&- 2>&-', program)

@@ -46,7 +46,7 @@ def test_prometheus_has_samples_of_what_the_controller_counts(new_cluster, sandb
     wait_until(lambda: samples("ipcluster_tasks_submitted_total") == ["3"], LONG, "a sample arrives")
     wait_until(lambda: samples('up{job="ipcluster"}') == ["1"], LONG, "the controller is up")
     wait_until(lambda: samples('ipcluster_engines{state="idle"}') == ["1"], LONG, "its engine is idle")
-    # What is none of its language it answers with an error.
+    # It answers a query that is not valid with an error.
     queries = re.findall(r"^[^#\n].*", block("promql"), re.MULTILINE)
     assert queries
     for query in queries:

@@ -160,7 +160,7 @@ def test_start_from_a_profile_and_interrupt(box):
 def session_by_hand(box, mpi, env):
     """A controller, and engines that a person starts with mpiexec."""
     controller = box.start(box.programs.ipcontroller, "--profile=mpi")
-    # Four ranks on fewer cores: one's own mpiexec must be told that this is meant.
+    # Four ranks on fewer cores: mpiexec must be told that this is meant.
     engines = box.start(
         "mpiexec", "-n", "4", box.programs.ipengine, f"--mpi={mpi}", "--profile=mpi", env={**OVERSUBSCRIBE, **env}
     )

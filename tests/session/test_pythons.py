@@ -1,5 +1,5 @@
-"""One build for every Python: what is built once serves each CPython from 3.11 on that this machine has, and an engine runs in the one of
-whoever starts it, with what is installed there and nothing else."""
+"""One build for every Python: one build serves each CPython of this machine from 3.11 on. An engine runs in the Python of whoever starts
+it, with the packages of that Python and no others."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_an_engine_runs_in_the_python_of_whoever_starts_it(new_cluster, interpre
     for words, env in [([engine], activated), ([engine, named], alone), ([interpreter.path, "-m", "ipcluster.engine"], module),
                        ([*mpiexec, engine], activated), ([*mpiexec, engine, named], alone)]:  # fmt: skip
         count = len(sandbox.processes)
-        # Two of Open MPI's mpiexec that begin at the same time make their folder both, and one of them fails.
+        # If two of Open MPI's mpiexec start at the same time, both make the same folder, and one fails.
         (folder := sandbox.work / f"tmp{count}").mkdir()
         sandbox.start(*words, env={**env, "TMPDIR": str(folder)}, python=words[0] == interpreter.path)
     client = cluster.client(wait_for=5)
@@ -204,8 +204,8 @@ def test_every_python_takes_the_same_client_library(others, sandbox):
 def test_an_installed_engine_brings_nothing_of_another_python_into_an_environment(
     installed_sandbox, new_cluster, tmp_path
 ):
-    """Not the packages of the Python that ipcluster was installed for, though ours are beside them; and what multiprocessing starts anew
-    finds ours. Where the installation has moved, it is still the same."""
+    """An engine does not see the packages of the Python that ipcluster was installed for, though ours are beside them. Processes that
+    multiprocessing spawns find ours. This also holds after the installation was moved."""
     cluster = new_cluster(0)
     prefix = installed_sandbox.dir / "moved"
     shutil.copytree(installed_sandbox.programs.ipcluster.parent.parent, prefix, symlinks=True)
@@ -341,7 +341,7 @@ def test_the_python_of_a_client_that_is_not_on_the_engines_host_is_passed_over_w
 
 
 def test_what_user_code_starts_is_told_nothing_that_was_for_the_engine(new_cluster):
-    """As the Python of whoever started it: a venv that user code activates is another."""
+    """For example the Python of whoever started the engine: user code may activate another environment."""
     cluster = new_cluster(0)
     cluster.start_engine(env={"IPCLUSTER_PYTHON": PYTHON})
     view = cluster.client(wait_for=1)[0]

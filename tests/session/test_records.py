@@ -347,7 +347,7 @@ def test_records_outlive_a_controller_that_is_killed(controller, sandbox):
     _, header, request = after.engine.take()
     assert json.loads(header)["msg_id"] == again and request[-1] == b"in"
     after.peer.process.stop()
-    # It ends in good order: the file is whole, and others can read it.
+    # It ends properly: the file is whole, and other programs can read it.
     database = sqlite3.connect(file)
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert (again,) in database.execute('SELECT msg_id FROM "ipython-tasks"').fetchall()
@@ -505,7 +505,7 @@ def test_what_waits_for_a_store_is_bounded(stuck):
     for msg_id in ids:
         answer = records.ask("result", msg_ids=[msg_id])
         kinds.add(answer[msg_id]["result_content"]["status"] if msg_id in answer else answer["ename"])
-    # Of some all is there, of others that they were answered, or nothing; none is pending for ever.
+    # Some records are whole, some only say that the task was answered, and some are missing. None is pending for ever.
     assert "ok" in kinds and "error" in kinds and kinds <= {"ok", "error", "KeyError"}
     # What comes now is recorded again.
     assert records.ask("db", query={"msg_id": records.run()}, keys=["queue"])["records"][0]["queue"] == "task"

@@ -1,5 +1,5 @@
-"""The SQLite store's file where it is damaged, cannot be written, belongs to another or its disk is full: the controller says what is
-wrong, and tasks go on."""
+"""The SQLite store's file is damaged, cannot be written, belongs to another user, or its disk is full: the controller says what is wrong,
+and tasks go on."""
 
 import os
 import random
@@ -16,7 +16,7 @@ PAGE = 4096
 
 
 def as_a_user():
-    """What makes permissions count for root as well."""
+    """The words that start a program for which permissions count, also as root."""
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
@@ -120,7 +120,7 @@ def test_tasks_go_on_where_pages_in_the_middle_are_damaged(sandbox, controller):
     file, ids = fill(controller, sandbox, 200)
     pages = [leaves(file, "ipython-tasks" + ending) for ending in ("", "-buffers")]
     assert all(len(table) > 10 for table in pages)
-    # The last of a table says which records it has; without it the controller does not start.
+    # The last page of a table is kept: without it the controller does not start.
     overwrite(file, [page for table in pages for page in table[:-1]])
     records = Records(controller("--sqlitedb"))
     for _ in range(30):

@@ -44,7 +44,7 @@ def wait_for_beginning(path, *answers):
 
 
 def has_come(client, engine):
-    """What was sent to the engine directly is there: an engine answers this at once, in its turn."""
+    """Waits until what was sent to the engine directly has come: the engine answers this request at once, but in its turn."""
     from ipcluster import _client
 
     assert client.requests.submit(_client.DIRECT, engine, "kernel_info_request", "{}").wait(LONG)
@@ -57,7 +57,7 @@ def test_engines_come_back_under_their_ids_with_their_namespaces_and_the_client_
     before = {i: client[i]["kept"] for i in client.ids}
     assert len(set(before.values())) == 2
     restart(reused, signum=signum)
-    # The client has not been connected anew; what it asks waits for the engines.
+    # The client has not connected anew. Its requests wait for the engines.
     assert {i: client[i]["kept"] for i in before} == before
     assert sorted(client.ids) == [0, 1]
     assert reused.client().ids == [0, 1]
@@ -242,7 +242,7 @@ def test_restored_engines_whose_heart_does_not_beat_are_forgotten_and_clients_he
     lost = client[0].apply_async(time.sleep, 3600)
     has_come(client, 1)
     reused.controller.stop(signal.SIGTERM)
-    kill(named(reused.sandbox, "engine-watcher"))  # who would tell at once
+    kill(named(reused.sandbox, "engine-watcher"))  # which would tell at once
     for engine in reused.engines:
         engine.popen.kill()
     reused.start_controller("--restore", "--IPController.registration_timeout=1")

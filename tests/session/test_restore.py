@@ -1,4 +1,4 @@
-"""Tasks across a restart: what a controller that takes another's place learns of that one's from its records."""
+"""Tasks across a restart: what a controller learns of the previous controller's tasks from the records."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def restart(cluster, client, *arguments):
 
 @typed
 def note(path, name, seconds=0, gate=None):
-    """Runs once more than is allowed where a line is there twice. Ends when the file `gate` exists."""
+    """Leaves a line, so that a second run is seen. Ends when the file `gate` exists."""
     import os
     import time
 
@@ -88,7 +88,7 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     assert set(ran.values()) == {1}, "none ran twice"
     answered = {name for name, result in outcomes.items() if result == name}
     assert answered <= set(ran)
-    # An answer may have been lost with the controller, but of those that waited none is.
+    # Answers may be lost with the controller, but no task that waited is lost.
     assert len(answered) > 500, Counter(map(str, outcomes.values()))
     for name in set(outcomes) - answered:
         assert "lost" in str(outcomes[name]) or "ended before" in str(outcomes[name]), outcomes[name]
@@ -98,7 +98,7 @@ def test_tasks_go_on_after_kill_9_under_load_and_none_runs_twice(recorded):
     wait_until(lambda: client.db_query({"completed": None}, keys=["msg_id"]) == [], 30, "nothing is left open")
     records = client.db_query({"msg_id": {"$in": [ids[name] for name in answered]}}, keys=["result_content"])
     assert len(records) == len(answered)
-    # But for what the store had not committed: its answer went with the controller that was killed.
+    # Except for answers that the store had not committed: these were lost with the controller.
     failed = [record["result_content"] for record in records if record["result_content"]["status"] != "ok"]
     assert len(failed) < 100 and all("ended before" in content["evalue"] for content in failed)
 
@@ -192,7 +192,7 @@ def test_where_it_is_not_certain_that_no_engine_had_a_task_it_is_not_run_again(r
     flag.touch()
     assert [task.get(timeout=LONG) for task in running] == ["0", "1"]
     assert not path.exists()
-    # What this one gives out is certain again.
+    # What this controller gives out is known for certain again: no task runs twice.
     again = [view.apply_async(note, str(path), str(i), 0.5) for i in range(8)]
     wait_until(path.exists, 20, "one runs")
     restart(recorded, client, RETURN)
@@ -218,7 +218,7 @@ def test_a_task_with_retries_runs_where_it_is_not_certain_whether_an_engine_had_
 
 
 def freeze(pid):
-    """Stops a process, until none of its threads runs: the signal comes to one of them, and that may not have its turn for a while."""
+    """Stops a process, and waits until all its threads have stopped: the signal goes to one of them, which may not run for a while."""
 
     def states():
         return {

@@ -127,7 +127,7 @@ def test_callbacks_are_called_in_the_order_in_which_they_were_added(client, bala
             result.add_done_callback(lambda _, number=number: called.append(number))
         gate.touch()
         result.wait(LONG)
-        for number in range(20, 40):  # some of these while those before are called
+        for number in range(20, 40):  # some of these are added while earlier ones are called
             result.add_done_callback(lambda _, number=number: called.append(number))
         wait_until(lambda: len(called) == 40, 60, "all callbacks are called")
         assert called == list(range(40))
@@ -212,7 +212,7 @@ def places(client, mark):
     }
 
 
-@pytest.mark.parametrize("hwm", [1, 0])  # how many tasks engines are given before they have ended those before
+@pytest.mark.parametrize("hwm", [1, 0])  # how many tasks an engine has at a time; 0: any number
 def test_what_waits_anywhere_can_be_cancelled(busy, gate, sandbox, ipcluster, hwm):
     _, client, running = busy(f"--hwm={hwm}")
     blocking = client.load_balanced_view().apply_async(wait_for_file, str(gate))
@@ -279,7 +279,7 @@ def test_whoever_waits_hears_that_a_request_was_cancelled(busy):
 
 
 def test_an_event_loop_goes_on_while_requests_are_cancelled_in_it(busy):
-    """The controller stands still until the loop has gone on, or for so long that it has not."""
+    """The controller is stopped until the loop has gone on. If that takes too long, the test fails."""
     cluster, client, _ = busy()
     pending = [client.load_balanced_view().apply_async(abs, n) for n in range(50)]
     went_on, in_time = threading.Event(), []
@@ -368,7 +368,7 @@ def test_aborting_where_nothing_is_open_aborts_nothing(busy, gate, abort):
     mine = [client[0].apply_async(abs, -3), client.load_balanced_view().apply_async(abs, -3)]
     other = cluster.client()
     abort(other)
-    other.clear(block=False)  # comes to the engine behind what might have been asked of it
+    other.clear(block=False)  # reaches the engine after any abort request
     gate.touch()
     assert [result.get(timeout=LONG) for result in mine] == [3, 3]
 

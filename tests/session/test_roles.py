@@ -1,4 +1,4 @@
-"""Engines and clients have a connection file each: whoever has one of them can do what that role does, and nothing else."""
+"""Engines and clients each have a connection file. Whoever has one of them can do what its role does, and nothing else."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_a_query_of_one_role_is_not_served_where_the_other_connects(controller, 
     engine = Engine(peer).beat()
     clients = peer.connect(zmq.DEALER, peer.client["registration"])
     socket = engine.registration if asked_by == "CLIENT" else clients
-    # What would be done where it is served: others leave, end, or register.
+    # If it was served, these would have effects: engines leave, end, or register.
     content = {"id": 0, "uuid": "stranger", "msg_ids": "all", "all": True, "on": True, "engine_set": "s", "reason": "r"}
     for msg_type in (name for name, role in ROLES.items() if role == asked_by):
         kind, reply = peer.ask(socket, msg_type, content)
@@ -266,7 +266,7 @@ def test_only_the_engine_that_was_asked_answers_whatever_client_asks_and_so_the_
             each.shell = each.control
     client = peer.connect(zmq.DEALER, peer.client[name], b"asks")
     targets = [[engine.uuid, 0], [thief.uuid, 1]]
-    for to in (engine, thief):  # to the second as well, so that what it sends has the right form
+    for to in (engine, thief):  # also to the second, so that its answer has the right form
         frames, _ = peer.message(
             "apply_request", metadata={"targets": targets, "is_broadcast": True} if name == "broadcast" else {}
         )
@@ -316,7 +316,7 @@ def test_after_a_restart_no_engine_has_what_was_given_to_another(controller, nam
     second = controller("--reuse", "--sqlitedb")
     for each in engine, thief:
         each.die()
-    # One that was there before, and one that comes now.
+    # An engine that was there before, and a new one.
     for more in {"name": thief.uuid, "route": OTHER_ROUTE}, {"route": "1" * 32}:
         other = Engine(second, pending=[msg_id], **more).open().beat()
         other.answer(route, header, "error")

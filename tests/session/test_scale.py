@@ -1,4 +1,4 @@
-"""Many engines. IPCLUSTER_TEST_SCALE=5 makes them as many as are promised."""
+"""Many engines: with IPCLUSTER_TEST_SCALE=5 as many as are promised."""
 
 import collections
 import json
@@ -23,7 +23,7 @@ SCALE = int(os.environ.get("IPCLUSTER_TEST_SCALE", "1"))
 
 
 class Simulated:
-    """Engines of a set whose processes only sleep: what registers for them, and says that it is them, is one process."""
+    """Engines of a set. Their processes only sleep: another process registers for all of them, under their pids."""
 
     def __init__(self, box, count):
         sleeper = box.dir / "sleeper"
@@ -95,7 +95,7 @@ def test_how_much_status_asks_does_not_depend_on_the_number_of_engines(box):
             assert sorted(engine["pid"] for engine in shown) == sorted(engines.pids)
             assert all(engine["log"].endswith(f"-{engine['pid']}.log") for engine in shown)
 
-    # Whether what a killed supervisor has started is still there costs a look at each, and one at all processes.
+    # To know whether a killed supervisor's engines are still there costs a look at each, and one at all processes.
     engines.supervisor.stop(signal.SIGKILL)
     engines.end()
     for words, few in zip(commands[:3], before):
@@ -105,7 +105,7 @@ def test_how_much_status_asks_does_not_depend_on_the_number_of_engines(box):
     assert_nothing_left(box, box.profile_dir())
 
 
-# Engines in batch jobs: what is asked for, and what finds room on the nodes at a time.
+# Engines in batch jobs: how many are asked for, and how many jobs have room on the nodes at a time.
 JOBS, ENGINES, TASKS, SECONDS = (5, 4, 2000, 0.01) if SCALE == 1 else (25, 8, 50000, 0.25)
 NODES, PROCESSORS = (3, 4) if SCALE == 1 else (5, 32)
 ROOM = NODES * PROCESSORS // ENGINES

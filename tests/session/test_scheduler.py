@@ -211,7 +211,7 @@ def test_invalid_dependencies_are_refused(scheduler, kind, dependency, reason):
     s = scheduler(engines=0)
     task = s.submit(**{kind: dependency})
     assert s.result(task) == "InvalidDependency" and reason in s.text(task)
-    # What was refused has failed, for who depends on it.
+    # For tasks that depend on it, a refused task has failed.
     assert s.result(s.submit(after=[task])) == "ImpossibleDependency"
 
 
@@ -254,7 +254,7 @@ def test_a_dead_engine_ends_what_depends_on_its_tasks(scheduler):
     assert s.result(first) == "EngineError"
     assert s.result(after) == s.result(follow) == "ImpossibleDependency"
     s.run(cleanup)
-    # A task that ran there cannot be followed any more; that it ran is known.
+    # A task that ran on the engine that has gone cannot be followed any more, though it is known that it ran.
     assert s.result(s.submit(follow=needs(first, failure=True))) == "ImpossibleDependency"
 
 

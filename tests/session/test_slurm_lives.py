@@ -19,7 +19,7 @@ def box(box, slurm):
 
 
 def fake_sacct(box, script):
-    """This Slurm has no accounting: an sacct that prints what it would know of the job "$4"."""
+    """The environment for an sacct whose script prints what accounting would know of the job "$4": this Slurm has none."""
     sacct = box.dir / "sacct"
     sacct.write_text(f"#!/bin/sh\n{script}\n")
     sacct.chmod(0o755)
@@ -412,7 +412,7 @@ def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 
-# Whoever stops them
+# How they are stopped
 
 
 def test_jobs_of_a_supervisor_that_was_killed_are_found_and_cancelled(box, slurm):

@@ -63,7 +63,7 @@ def test_stop_ends_what_an_ipcluster_there_started_after_the_supervisor_was_kill
         process.suspend()
     cluster.stop(signal.SIGKILL)
     if lost:
-        # Nobody there is left to end the engines, not the ipcluster that started them either.
+        # No process is left there to end the engines, not even the ipcluster that started them.
         ssh_of(box, "one").kill()
         for process in [*shells, *(process for process in one.processes() if process.name() == "ipcluster")]:
             process.kill()

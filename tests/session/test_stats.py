@@ -28,7 +28,7 @@ def grown(client, before):
 
 
 def wait_for(client, expected, before=None):
-    """Waits until these numbers, or what they have grown by, are exactly so: they are read while their threads go on."""
+    """Waits until these numbers, or their growth, are as expected: they are read while the threads go on."""
     seen = {}
 
     def is_so():
@@ -179,7 +179,7 @@ def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_c
     process = psutil.Process(cluster.controller.popen.pid)
     assert len({listener.laddr.port for listener in process.connections() if listener.status == "LISTEN"}) == 16
 
-    # Those that say nothing, or half of a request, and those that ask and do not read, more than are let in.
+    # More connections than are let in, which send nothing, or half of a request, or a request whose answer they do not read.
     with contextlib.ExitStack() as stack:
         for said in (b"", b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\n\r\n") * 20:
             scraper = stack.enter_context(socket.socket())
@@ -205,7 +205,7 @@ def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_c
     for path in "/", "/metrics/more", "/metricsx":
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"http://{address.netloc}{path}", timeout=LONG)
-    # Another takes no port that is in use.
+    # Another controller does not start if the port is in use.
     done = cluster.sandbox.run(
         cluster.sandbox.programs.ipcontroller, "--cluster-id=b", f"--metrics={address.netloc}", timeout=60
     )
@@ -218,7 +218,7 @@ def test_metrics_are_what_stats_says_and_a_stopped_scraper_disturbs_nobody(new_c
     page = (TOP / "docs/howto/monitoring.md").read_text()
     known = {re.sub(r"\{.*", "", name) for name in shown}
     queries = re.search(r"^```promql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1]
-    of_types = "ipcluster_messages_refused_total"  # there once there is one
+    of_types = "ipcluster_messages_refused_total"  # there once a message was refused
     assert set(re.findall(r"\bipcluster_\w+", queries)) <= known | {of_types}
 
 
@@ -315,7 +315,7 @@ def test_whoever_watches_goes_on_with_the_controller_that_takes_the_place_of_the
     box = cluster.sandbox
     watching = box.start(box.programs.ipcluster, "stats", "--watch", "--interval=1", "--json")
     wait_until(lambda: "\n" in watching.output)
-    # It gives a controller some seconds to answer, and they are not spent on the start of this one.
+    # It waits some seconds for a controller's answer: while it is stopped, the new controller's start takes none of them.
     watching.popen.send_signal(signal.SIGSTOP)
     cluster.controller.stop(signal.SIGKILL)
     cluster.start_controller("--reuse")

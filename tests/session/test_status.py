@@ -142,7 +142,7 @@ def test_who_stops_a_set_does_not_take_it_for_gone_where_the_supervisor_does_not
     state, asked_for, busy = json.loads(file.read_text()), [], f"{file.parent}/busy"
 
     def pass_on(end):
-        """One request, whose answer nobody hears where it is one of the first two for the status."""
+        """Passes one request on. The answers to the first two requests for the status are dropped."""
         with contextlib.suppress(OSError), end, connected(state["socket"]) as supervisor, end.makefile("rb") as lines:
             line = lines.readline().strip()
             asked_for.append(json.loads(line)["request"])
@@ -234,10 +234,10 @@ def test_what_is_no_request_is_answered_with_an_error_and_harms_nobody(box):
         assert "4194304 bytes" in asked(end, b"x" * (4 << 20))["error"]
         with contextlib.suppress(ConnectionResetError):
             assert end.recv(1) == b""
-        for _ in range(40):  # who says nothing makes room for who asks
+        for _ in range(40):  # silent connections make room for one that asks
             others.enter_context(connected(path))
         last = others.enter_context(connected(path))
-        last.sendall(b'{"request": "status"}\n' * 100)  # and answers wait for who reads none
+        last.sendall(b'{"request": "status"}\n' * 100)  # answers that are not read wait
         assert status(box)[0] == 0
     (log,) = box.profile_dir().glob("log/ipcluster-*.log")
     assert 1 <= log.read_text().count("was refused") < 8

@@ -49,7 +49,7 @@ def goodbyes(box):
     return len(list(box.dir.glob("*.finished")))
 
 
-# In which ways a cluster is stopped: each is given the supervisor of `start` and a client.
+# Ways to stop a cluster. Each gets the supervisor of `start` and a client.
 
 
 def told_by_a_client(box, start, client):
@@ -173,7 +173,7 @@ def test_stop_hurries_nobody_who_is_stopping_already(box, connect):
 
 
 def waits_for_a_lock(process):
-    """As the system lists those who wait: "17: -> FLOCK ADVISORY WRITE PID ..."."""
+    """The system lists waiting processes as "17: -> FLOCK ADVISORY WRITE PID ..."."""
     return any(
         words[1] == "->" and int(words[5]) == process.pid for words in map(str.split, Path("/proc/locks").open())
     )
@@ -206,7 +206,7 @@ def test_a_program_that_shut_its_cluster_down_leaves_the_with_block_without_an_e
     box.wait_for_no_processes()
 
 
-# Who is left
+# What is left
 
 
 def test_the_controller_stays_as_long_as_an_engine_works(box, connect):
@@ -277,7 +277,7 @@ def test_added_engines_end_with_a_killed_controller_whose_port_another_program_h
     wait_until(lambda: not named(box, "ipcontroller"), what="the end of the controller")
 
     def taken():
-        with contextlib.suppress(OSError):  # an engine that connects may have got this port for its own end
+        with contextlib.suppress(OSError):  # an engine may have got this port for its end of a connection
             return socket.create_server(("127.0.0.1", port))
 
     with wait_until(taken, what="the port is free") as other:
@@ -317,7 +317,7 @@ def test_added_engines_and_their_output_outlive_a_controller_that_another_may_re
 
 
 def launcher_with(box, function, body):
-    """The environment in which the example launcher is found, with this body in the place of one of its functions, where BODY is its own."""
+    """The environment for the example launcher with another body of one function. In it, BODY stands for the function's own body."""
     source = (TOP / "docs/examples/launcher/wrap.c").read_text()
     begin = source.index("wrap_" + function + "(void *self")
     begin = source.index("{", begin)

@@ -1,5 +1,4 @@
-"""Files and folders: those that somebody else could change are not used, keys that others can read are none, and usual homes go on
-working."""
+"""Files and folders: those that another user could change are not used, nor are keys that others can read. Usual home folders work."""
 
 import json
 import os
@@ -20,7 +19,7 @@ from support import named, wait_until
 from test_plugins import build
 
 ANOTHER = 12345  # a user
-DAEMON = 1  # another, who has a name and a group of his own
+DAEMON = 1  # another user, with a name and a group
 
 
 @pytest.fixture
@@ -97,7 +96,7 @@ def test_settings_that_others_can_write_are_not_read(box, profile, program):
 
 
 def test_settings_that_another_users_link_names_are_not_read(root, box, profile):
-    """Though the file is our own: he says which."""
+    """The file is our own, but the other user chooses which file it is."""
     settings = profile / "ipcontroller_config.json"
     settings.rename(profile / "kept.json")
     settings.symlink_to("kept.json")
@@ -183,7 +182,7 @@ while True:
 
 
 def test_a_plugin_behind_another_users_link_is_not_loaded_however_it_flips(root, box):
-    """The link leads to a plugin of ours, and between two looks at it to another's, which ends whoever loads it."""
+    """The link leads to a plugin of ours. Between two checks it leads to another user's, which ends a program that loads it."""
     own, theirs, shared = box.dir / "own", box.dir / "theirs", box.dir / "shared"
     for folder in (own, theirs):
         (folder / "launchers").mkdir(parents=True)

@@ -1,6 +1,6 @@
 """Engines and clients that reach their controller through an SSH server: a real one, on a port of loopback, with keys of the test's own.
 
-It runs as whoever runs the tests, who logs in as himself."""
+It runs as the user who runs the tests, and logins are as the same user."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def start_client(sandbox, gate):
 
 
 def sockets(gate):
-    """The paths at which ssh listens, each as often as it has a connection there, and once more."""
+    """The paths of ssh's local sockets: one for the socket that listens, and one for each connection to it."""
     (ssh,) = gate.clients()
     return [c.laddr for c in ssh.connections("unix") if c.laddr]
 
@@ -167,9 +167,9 @@ def test_a_client_works_through_a_tunnel_that_ends_with_it(new_cluster, gate, st
     cluster.client().close()
     if named_by == "caller":
         file, options = cluster.client_file, {"sshserver": gate.address}
-    else:  # which counts where the controller is on another machine: this is nobody's address
+    else:  # the file's server is used if the controller is on another machine: this is nobody's address
         file, options = edited(cluster.client_file, ssh=gate.address, location="192.0.2.77"), {}
-    # The thread that connects is not one that lives as long as the client.
+    # The thread that connects ends before the client.
     client = start_client(
         """
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])

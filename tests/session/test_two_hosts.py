@@ -50,7 +50,7 @@ class Host:
         return self.start(self.sandbox.programs.ipengine, *options, env=env)
 
     def use(self, file, engines, *key, env=None):
-        """A client's lines on where the engines are, and on whom it is connected to."""
+        """What a client prints of where the engines are, and of the addresses that it is connected to."""
         return self.run(
             PYTHON, "-c", USE, file, engines, *key, python=True, env=env, timeout=120, check=True
         ).out.splitlines()
@@ -78,7 +78,8 @@ def hosts(sandbox):
 
 @pytest.fixture
 def hosts_apart(hosts):
-    """Of three addresses of the first one answers the second: from another nothing comes back, and to the third it knows no way."""
+    """Of three addresses of the first host, the second gets answers from one. Another does not answer, and to the third there is no
+    route."""
     a, b = hosts
     for host, address in (a, SILENT_A), (a, UNROUTED_A), (b, SILENT_B):
         host.run("ip", "address", "add", f"{address}/24", "dev", "cable", check=True)

@@ -1,4 +1,5 @@
-"""Who does not read: what waits for it in the controller is bounded, and what it reads late is all there."""
+"""Peers that do not read: what waits for them in the controller is bounded, and if they read late, all of it is
+there."""
 
 import pytest
 import zmq

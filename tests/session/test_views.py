@@ -386,7 +386,7 @@ def test_what_code_gave_is_there_with_its_reply(client):
 
 
 class Printing:
-    """An engine that is sockets only, with a request of a client's: what it prints comes when the test has it come."""
+    """An engine that is sockets only, with a client's request. The test decides when its output comes."""
 
     def __init__(self, peer, ipcluster):
         self.peer = peer

@@ -1,7 +1,7 @@
-"""Runs blocks of Python code, of sessions of IPython, in one namespace, and of commands, as somebody types them who reads a page from its beginning.
+"""Runs the blocks of a page in their order, as a reader types them: Python code and IPython sessions, in one namespace, and commands.
 
-type_blocks.py FILE: the blocks, in JSON. Where a line of Python is an expression and the comment behind it is a value, as `c.ids  # [0, 1]`
-has it, that is its value."""
+type_blocks.py FILE: the blocks, in JSON. If a line of Python is an expression with a value in its comment, as `c.ids # [0, 1]`, it must
+have that value."""
 
 import ast
 import io

@@ -1,6 +1,6 @@
-"""type_docstrings.py clusters|others: looks at what the package says of its public names, and runs their examples as somebody who tries them out:
-those of clusters with a `client` of a `cluster` of its own, whose engines may end, and the others with a client `c` of a cluster of four engines and
-its views `view` and `balanced`. Prints what is wrong, a line each."""
+"""type_docstrings.py clusters|others: checks the docstrings of the package's public names, and runs their examples. Those of clusters have
+a `client` of a `cluster` of their own, whose engines may end. The others have a client `c` of a cluster of four engines, and its views
+`view` and `balanced`. Prints what is wrong, a line each."""
 
 import contextlib
 import doctest

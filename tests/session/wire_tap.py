@@ -1,4 +1,4 @@
-"""A man in the middle of connections that are not encrypted: it hands on what passes message by message, keeps it, and adds messages of its own."""
+"""A man in the middle of connections that are not encrypted. It passes messages on, keeps them, and adds messages of its own."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ class Stream:
     def __init__(self, source, sink, keep, tap):
         self.source, self.sink, self.keep, self.tap = source, sink, keep, tap
         self.buffer, self.greeted, self.frames = b"", False, []
-        self.name = b""  # that the source gives itself
+        self.name = b""  # the name that the source gives itself
         self.lock = threading.Lock()
 
     def _next_frame(self):
@@ -104,7 +104,7 @@ class Tap:
                 try:
                     controller = socket.create_connection(("127.0.0.1", self.port))
                 except OSError:
-                    peer.close()  # who finds no controller comes again
+                    peer.close()  # a peer that finds no controller comes again
                     continue
                 up = Stream(peer, controller, self.to_controller, self)
                 down = Stream(controller, peer, self.to_peer, self)
@@ -122,7 +122,7 @@ class Tap:
                         stream.sink.shutdown(socket.SHUT_RDWR)
 
     def names(self):
-        """What those who are connected are called."""
+        """The names of the peers that are connected."""
         return [up.name for up, _ in self.connections]
 
     def inject(self, frames, to_controller=False):

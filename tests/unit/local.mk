@@ -1,4 +1,4 @@
-# Unit tests, run by `make check`: one Criterion program a concept, which needs no network and leaves nothing behind.
+# Unit tests, run by `make check`: a Criterion program for each concept, which needs no network and leaves nothing behind.
 #
 # To add tests/unit/test_NAME.c: append it to UNIT_TESTS, and write below
 #
@@ -70,7 +70,8 @@ UNIT_LIBS = tests/unit/libunit.la core/wire/libwire.la core/plugin/libplugin.la 
 UNIT_SERVER = tests/unit/server.c tests/unit/server.h
 UNIT_OPEN_STORE = tests/unit/open_store.c tests/unit/open_store.h
 
-# Plugins for test_registry, each with one thing wrong. Libtool builds a shared object of what is not installed only with an -rpath.
+# Plugins for test_registry, each with one thing wrong. They are not installed: for these libtool builds a shared object only with an
+# -rpath.
 UNIT_PLUGINS = \
 	tests/unit/plugins/sound.la \
 	tests/unit/plugins/open.la \

@@ -1,5 +1,5 @@
-/* An open store of either kind, for tests: with settings of their own and a folder that goes with
- * it. */
+/* An open store of either kind, for tests: with settings of its own, and a folder that is removed
+ * with it. */
 #ifndef TESTS_OPEN_STORE_H
 #define TESTS_OPEN_STORE_H
 

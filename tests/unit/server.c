@@ -1,4 +1,4 @@
-/* The settings of a program that is there for tests alone. */
+/* The settings of a program that exists for tests only. */
 #include "server.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* The settings of a program that is there for tests alone, `server`, and its profile folder. */
+/* The settings of the program `server`, which exists for tests only, and its profile folder. */
 #ifndef TESTS_SERVER_H
 #define TESTS_SERVER_H
 
@@ -12,7 +12,7 @@ extern const struct ipcl_option_table server_table;
 extern const struct ipcl_option_table server_late_table; /* its program adds it late */
 extern const struct settings_flag server_flags[];
 
-/* Those of the test that runs. */
+/* The settings, error and folder of the test that runs. */
 extern struct settings *settings;
 extern struct ipcl_error error;
 extern char folder[PATH_BYTES];

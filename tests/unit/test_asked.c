@@ -1,5 +1,5 @@
-/* Requests that wait for answers: only who was asked answers, once; nothing is kept of what nobody
- * awaits. */
+/* Requests that wait for answers: only those asked may answer, once; answers that nobody awaits are
+ * not kept. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* The load balancer: who gets which task, in which order, and what becomes of tasks whose engines
- * go. */
+/* The load balancer: which engine gets which task, in which order, and what becomes of tasks whose
+ * engines go. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +64,7 @@ static void finish(struct fixture *fixture, struct task *task)
     release(task);
 }
 
-/* The id of the engine that the next task goes to; -1 where none can run. */
+/* The id of the engine that the next task goes to; -1 if no task can run. */
 static int next_engine(struct fixture *fixture)
 {
     struct task *task = balancer_next(fixture->balancer);
@@ -131,7 +131,7 @@ Test(balancer, what_would_go_to_an_engine_that_came_is_counted_and_nothing_else)
     cr_assert_eq(balancer_waiting(f.balancer), 2);
     cr_assert_eq(balancer_next(f.balancer), runs);
     cr_assert_eq(balancer_waiting(f.balancer), 1);
-    cr_assert_eq(balancer_retry(f.balancer, runs, true, false), 0); /* but where it was */
+    cr_assert_eq(balancer_retry(f.balancer, runs, true, false), 0); /* not where it was */
     cr_assert_eq(balancer_waiting(f.balancer), 2);
     balancer_add_engine(f.balancer, 7, "late");
     balancer_next(f.balancer);
@@ -479,7 +479,7 @@ Test(balancer, pure_gives_each_engine_a_task_in_turn_however_busy_it_is)
     balancer_destroy(f.balancer, release);
 }
 
-/* A long random play, with the books checked by what comes out: every task runs once or is
+/* A long random run. Its result checks the balancer's accounts: every task runs once or is
  * stranded. */
 Test(balancer, a_long_random_play_loses_no_task)
 {
@@ -563,7 +563,7 @@ Test(balancer, a_task_of_another_scheduler_can_run_again)
     cr_assert_eq(balancer_retry(f.balancer, bound, false, false), 0);
     cr_assert_eq(balancer_next(f.balancer), bound);
     cr_assert_eq(bound->worker, f.workers[2]);
-    /* Its engine is known, and it is to go to another. */
+    /* The engine that had it is known, and it goes to another one. */
     elsewhere->worker = f.workers[0];
     cr_assert_eq(balancer_adopt(f.balancer, elsewhere, NULL, 0), 0);
     cr_assert_eq(balancer_retry(f.balancer, elsewhere, true, false), 0);
@@ -576,7 +576,7 @@ Test(balancer, a_task_of_another_scheduler_can_run_again)
     cr_assert_eq(balancer_away(f.balancer), NULL);
     finish(&f, anywhere);
     finish(&f, elsewhere);
-    /* The only engine that it may go to has had it. */
+    /* The only engine that may run it has had it already. */
     struct task *alone = expect(&f);
     alone->worker = f.workers[1];
     cr_assert_eq(balancer_adopt(f.balancer, alone, &f.workers[1], 1), 0);

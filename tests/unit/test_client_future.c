@@ -1,4 +1,4 @@
-/* Futures: resolving, waiting, callbacks, output, and who frees what. */
+/* Futures: resolving, waiting, callbacks, output, and what is freed when. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

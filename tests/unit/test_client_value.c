@@ -76,7 +76,7 @@ Test(value, what_is_no_string_or_is_cut_is_refused)
     static const char wide[] = "\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffhi.";
     char *text;
     for (size_t size = 0; size < sizeof(framed) - 3; size++) {
-        /* A copy of its own, so that AddressSanitizer sees a byte read behind it. */
+        /* A copy of exactly this size, so that AddressSanitizer sees a read beyond its end. */
         char *cut = malloc(size ? size : 1);
         memcpy(cut, framed, size);
         cr_assert_neq(value_unpickle_text(cut, size, &text), 0, "%zu bytes", size);

@@ -1,6 +1,6 @@
-/* The decoders under noise: headers and contents cut, changed and joined at random (always the same
- * random) never read out of bounds or crash, and what they accept makes sense. The sanitizer builds
- * are what gives this its teeth. */
+/* The decoders under noise: headers and contents are cut, changed and joined at random, with the
+ * same random numbers each time. Decoders do not crash or read out of bounds, which the sanitizer
+ * builds check, and what they accept makes sense. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static void change(char *data, size_t *size, const struct packed *other)
         memmove(data + at + count, data + at, *size - at);
         *size += count;
         break;
-    case 5: /* the rest of another */
+    case 5: /* joined with the end of another */
         count = below(other->size) + 1;
         if (at + count > BYTES_MAX)
             break;
@@ -76,7 +76,8 @@ static void change(char *data, size_t *size, const struct packed *other)
     }
 }
 
-/* The bytes stand at the end of a block of just their size, so that a read behind them is seen. */
+/* The bytes are in a block of exactly their size, so that AddressSanitizer sees a read beyond
+ * them. */
 static void decode(const struct ipcl_serial_operations *serial, const char *data, size_t size)
 {
     struct ipcl_member members[] = {
@@ -91,7 +92,7 @@ static void decode(const struct ipcl_serial_operations *serial, const char *data
                 (members[i].data >= block && members[i].data + members[i].size <= block + size));
     json_t *value = serial->unpack(block, size, &error);
     cr_assert(value || *error.text, "refused without a reason");
-    /* What was understood as a mapping has its members where find looks for them. */
+    /* find() finds the members of everything that unpack() takes as a mapping. */
     if (json_is_object(value)) {
         cr_assert_eq(serial->find(block, size, members, 4), 0);
         for (size_t i = 0; i < 4; i++)

@@ -54,7 +54,7 @@ static void end(struct fixture *f, struct task *task, bool success)
     release(task);
 }
 
-/* Runs the next task, which is the one of this name, at `worker` where that is not NULL. */
+/* Runs the next task, which must have this name; it must run at `worker` if that is not NULL. */
 static struct task *run(struct fixture *f, const char *name, const struct worker *worker)
 {
     struct task *task = balancer_next(f->balancer);
@@ -180,7 +180,7 @@ Test(dependency, following_to_an_engine_that_has_gone_is_impossible)
     struct task *late = submit(&f, "late", NULL, NULL, &on_a);
     cr_assert_eq(balancer_stranded(f.balancer), late);
     end(&f, late, false);
-    /* One that was given up too early comes back as what it was. */
+    /* An engine that was given up too early is the same engine when it comes back. */
     struct worker *back = balancer_add_engine(f.balancer, 5, "zero");
     submit(&f, "back", NULL, NULL, &on_a);
     run(&f, "back", back);
@@ -197,7 +197,7 @@ Test(dependency, targets_and_what_is_followed_hold_both)
     end(&f, run(&f, "a", f.workers[0]), true);
     cr_assert_eq(balancer_stranded(f.balancer), apart);
     struct task *together = run(&f, "together", f.workers[0]);
-    /* An engine that does not meet a functional dependency is the only one left. */
+    /* The only engine that is left does not meet the functional dependency. */
     cr_assert_eq(balancer_retry(f.balancer, together, true, false), -1);
     balancer_destroy(f.balancer, release);
 }
@@ -391,7 +391,7 @@ static bool gets_more_engines(int number)
     return more;
 }
 
-/* Whether nothing but certain engines will do. */
+/* Whether the task can run on certain engines only. */
 static bool is_bound(int number)
 {
     return m.tasks[number].target_count || m.tasks[number].follow.dependency.count;
@@ -434,7 +434,8 @@ static void finish(struct task *task, bool success)
     free(task);
 }
 
-/* Ends what is stranded, for which there is a reason each time. */
+/* Ends stranded tasks, or runs lost ones again. The model must agree that the others can never
+ * run. */
 static void settle(void)
 {
     struct task *task;
@@ -496,7 +497,7 @@ static void draw_rule(struct rule *rule, int below)
         return;
     rule->dependency.count = 1 + (size_t)rand() % NAMED;
     for (size_t i = 0; i < rule->dependency.count; i++) {
-        /* The last ones mostly, as most of the first have ended. */
+        /* Mostly recent tasks, because most of the older ones have ended. */
         int reach = rand() % 3 ? 6 : TASKS, least = below > reach ? below - reach : 0;
         rule->on[i] = least + rand() % (below - least);
         rule->ids[i] = m.tasks[rule->on[i]].name;

@@ -12,7 +12,7 @@
 
 #include "plugin/descriptor.h"
 
-/* What stands for a function; none is called. */
+/* Stands for all functions. It is never called. */
 static void nothing(void)
 {
 }
@@ -136,7 +136,7 @@ REFUSED(needs_an_alias_once, made->options[0].aliases = "made-name",
 REFUSED(knows_what_is_renamed, made->options[1].type = IPCL_RENAMED,
         "Made.name is another name of something that is not a Class.trait")
 
-/* Of a struct of `size` bytes all pointers in the first `needed_size` are needed. */
+/* All pointers in the first `needed_size` bytes of the struct, of `size` bytes, are needed. */
 static void expect_needs(const char *kind, void *operations, size_t size, size_t needed_size)
 {
     struct ipcl_plugin plugin = make_plugin(kind, operations);

@@ -1,6 +1,6 @@
-/* Replies that are earlier than their clients: each client gets its own in order, and one that is
- * not there costs one try at a time, however much waits for it. One that libzmq names is found by
- * its old name, and then by its session. */
+/* Replies that come before their clients have connected: each client gets its own in order. A
+ * client that is not there costs one try at a time, however much waits for it. A client that libzmq
+ * names is found by its old name, and then by its session. */
 #include <criterion/criterion.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,8 +14,7 @@
 
 #define REPLIES 100
 
-/* In the place of the outbox: which clients are there, how often sending was tried, and what they
- * got. */
+/* Replaces the outbox: which clients are there, how often sending was tried, and what they got. */
 static bool first_is_there, second_is_there;
 static int tries, to_first, to_second;
 static char last_name[6];
@@ -103,7 +102,7 @@ Test(early, a_client_that_is_not_there_costs_one_try_and_holds_up_no_other)
 #define OLD_NAME "\0old!"
 #define NEW_NAME "\0new!"
 
-/* A reply for a client that had OLD_NAME, whose name is another's now or not. */
+/* A reply for a client that had OLD_NAME. Another client may have that name now. */
 static void send_and_meet(struct early *early, const char *client, const char *name)
 {
     struct message message;

@@ -1,4 +1,4 @@
-/* What libzmq is given to read, and whose a descriptor is. */
+/* What libzmq is given to read, and to which connection or listener a descriptor belongs. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static int listener(void)
     return fd;
 }
 
-/* A connection of somebody who has not proved who he is. */
+/* A connection of a peer that has not proved who it is. */
 static int stranger(int at, int *other)
 {
     int ends[2];
@@ -68,7 +68,7 @@ Test(gate, the_descriptor_of_a_connection_that_was_ended_here_may_be_a_listeners
     cr_assert_not(has_ended(others[2]));
 }
 
-/* Sends it, and returns whether the gate hands it on. */
+/* Sends the data, and returns whether the gate hands it on. */
 static bool passes(int fd, int other, const void *data, size_t size)
 {
     char read[GREETING_BYTES];
@@ -77,7 +77,7 @@ static bool passes(int fd, int other, const void *data, size_t size)
     return recv(fd, read, sizeof(read), 0) == (ssize_t)size && !memcmp(read, data, size);
 }
 
-/* One that is through with its greeting, and with a handshake of frames without a byte. */
+/* A connection that has sent its greeting, and a handshake of empty frames. */
 static int subscriber(int *other)
 {
     unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3};
@@ -90,7 +90,7 @@ static int subscriber(int *other)
     return fd;
 }
 
-/* Says with READY that this is its name, byte by byte. Returns whether that passes. */
+/* Sends READY with this name, byte by byte. Returns whether all of it passes. */
 static bool may_be_named(const char *name, unsigned char size)
 {
     unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3}, ready[64] = {4};

@@ -1,4 +1,4 @@
-/* The file of what was given out: it is certain that a task was not, or it counts as given out. */
+/* The file of hand-outs: a task counts as given out, unless it is certain that it was not. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -67,7 +67,7 @@ Test(handouts, what_was_given_out_is_found_by_those_who_come_after)
     cr_assert(handouts_may_have(handouts, "c"));
     cr_assert_not(handouts_may_have(handouts, "z"));
     cr_assert_not(handouts_may_have(handouts, "unreachable"));
-    /* It is killed before the store has it. */
+    /* The controller is killed before the store has the task. */
     add(handouts, "d");
     handouts_close(handouts);
     handouts = reopen(3, 2);
@@ -75,7 +75,7 @@ Test(handouts, what_was_given_out_is_found_by_those_who_come_after)
     cr_assert(handouts_may_have(handouts, "d"));
     handouts_begin(handouts);
     handouts_close(handouts);
-    /* The store may never have heard of it, and its client sends it again only now. */
+    /* The store may never have got the task, and its client sends it again only now. */
     handouts = reopen(4, 3);
     cr_assert(handouts_may_have(handouts, "b"));
     cr_assert(handouts_may_have(handouts, "d"));

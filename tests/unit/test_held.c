@@ -48,7 +48,8 @@ Test(held, gives_back_what_was_put_aside)
     message_close(&restored);
 }
 
-/* A task of a map: its own header, a function that all have, and an argument that few have. */
+/* A task of a map: a header of its own, a function that all tasks have, and an argument that few
+ * have. */
 static void make_task(struct message *message, int number, const char *function, size_t size)
 {
     char header[200], argument[100];

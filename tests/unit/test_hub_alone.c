@@ -1,4 +1,4 @@
-/* Asking engines without an event loop, against a hub and engines that a thread of the test is. */
+/* Asking engines without an event loop. A thread of the test plays the hub and the engines. */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #define KEY  "key"
 #define MANY 40
 
-/* The linker gives hub_alone.c this clock. A look at it takes so long; 0: it is the real one. */
+/* The linker gives hub_alone.c this clock. Each look at it takes `look_ms`; 0: the real clock. */
 static _Atomic long long look_ms;
 long long __real_clock_ms(void);
 long long __wrap_clock_ms(void);
@@ -46,7 +46,7 @@ static void *bind_to(void *context, int port)
     return socket;
 }
 
-/* Whoever sent the request hears the answer; whichever engine that was for. */
+/* Answers as this engine, to the sender of the request, whichever engine that was for. */
 static void answer_as(const char *engine, struct session *session, void *socket,
                       struct message *request, const char *type, json_t *content)
 {
@@ -151,7 +151,7 @@ static void answer_in_turn(struct session *session, void *hub, void *engines, st
     }
 }
 
-/* As that of a controller which seals nothing, such as ipyparallel's. */
+/* Writes a connection file as of a controller that seals nothing, such as ipyparallel's. */
 static void write_file(const char *path)
 {
     struct ipcl_error error;
@@ -220,7 +220,7 @@ Test(hub_alone, an_answer_is_that_of_the_engine_that_was_asked_whatever_name_it_
     end(&fixture);
 }
 
-/* They are asked at once. Each answer takes several looks at the clock. */
+/* All engines are asked at once. Each answer takes several looks at the clock. */
 Test(hub_alone, each_answer_gives_the_other_engines_the_whole_time_again)
 {
     struct fixture fixture;
@@ -237,7 +237,7 @@ Test(hub_alone, each_answer_gives_the_other_engines_the_whole_time_again)
     end(&fixture);
 }
 
-/* The first engine that is asked is a version that does not count. */
+/* The first engine is of a version that does not count. */
 static void answer_counts(struct session *session, void *hub, void *engines, struct message *first,
                           struct message *second)
 {

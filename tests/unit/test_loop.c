@@ -1,4 +1,4 @@
-/* A thread's loop: no message is slept over, whoever was sent to meanwhile, and it ends when it is
+/* A thread's loop: it misses no message, whatever was sent meanwhile, and it ends when it is
  * told. */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -40,11 +40,11 @@ static void *open_pair(const char *url, bool binds)
     return socket;
 }
 
-/* One side of a game in which each message is answered with another, now and then with several. */
+/* One side of a game: each message is answered with another, sometimes with several. */
 struct player {
     struct loop *loop;
     void *socket;
-    void *aside; /* a second socket, which is sent on without being asked */
+    void *aside; /* a second socket, by which messages are sent that nothing asks for */
     unsigned received;
     unsigned aside_received;
 };
@@ -98,7 +98,7 @@ Test(loop, loses_no_message_however_threads_meet)
     message_send(&first, left.socket);
     pthread_create(&threads[0], NULL, play, &left);
     pthread_create(&threads[1], NULL, play, &right);
-    /* One that slept over a message would play no further, and the test would run out of time. */
+    /* A player that missed a message would stop, and the test would run out of time. */
     pthread_join(threads[1], NULL);
     loop_stop(left.loop);
     pthread_join(threads[0], NULL);
@@ -148,8 +148,8 @@ Test(loop, misses_nothing_while_another_thread_takes_its_place)
     open_player(&wall, "wall", true);
     pthread_create(&threads[0], NULL, wait_for_balls, &visited);
     pthread_create(&threads[1], NULL, play, &wall);
-    /* Two balls are under way: the one that comes back while another is sent may not be forgotten,
-     * or the test would run out of time. */
+    /* Two balls are under way. If the one that comes back while another is sent was missed, the
+     * test would run out of time. */
     while (sent < ROUNDS) {
         if (sent - visited.received >= 2 || !loop_enter(visited.loop)) {
             sched_yield();

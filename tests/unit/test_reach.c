@@ -14,7 +14,7 @@
 #include "wire/socket.h"
 
 static struct connection sample = {.interface = "tcp://0.0.0.0",
-                                   .location = "a..host", /* which nobody is asked for */
+                                   .location = "a..host", /* a name that no server is asked for */
                                    .addresses = {"127.0.0.2"},
                                    .address_count = 1};
 static int listener = -1, port;

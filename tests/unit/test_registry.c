@@ -1,5 +1,5 @@
-/* Plugins: what is sound is loaded, what is not is refused in one line that names the file and the
- * reason, and nothing else is disturbed. The plugins are real ones, built from plugins/variant.c,
+/* Plugins: sound ones are loaded. Others are refused in one line that names the file and the
+ * reason, and nothing else is affected. The plugins are real ones, built from plugins/variant.c,
  * and copied to a temporary search path. */
 #include <criterion/criterion.h>
 #include <elf.h>
@@ -49,7 +49,7 @@ static char *read_built(const char *name, size_t *size)
     return bytes;
 }
 
-/* Writes folder/NAME.so and its path, also where programs would not. */
+/* Writes folder/NAME.so, and its path to `path`. */
 static void write_plugin(const char *name, const char *bytes, size_t size, char path[PATH_BYTES])
 {
     struct ipcl_error error;
@@ -77,8 +77,8 @@ static struct registry *open_registry(void)
     return registry;
 }
 
-/* NAME is refused in one line with its path and `reason`; a sound plugin beside it is still loaded,
- * and so is the build's own. */
+/* NAME, with a sound plugin beside it, is refused in one line with its path and `reason`; the
+ * build's own plugin is still loaded. */
 static void expect_refusal(const char *name, const char *reason)
 {
     char path[PATH_BYTES], sound[PATH_BYTES];
@@ -94,7 +94,7 @@ static void expect_refusal(const char *name, const char *reason)
     registry_destroy(registry);
 }
 
-/* The same, for what is refused because of the folder, which takes everything in it along. */
+/* A sound plugin is loaded, whatever was refused before. */
 static void expect_sound_to_load(void)
 {
     char path[PATH_BYTES];
@@ -155,8 +155,8 @@ Test(registry, an_incomplete_descriptor_is_refused)
     refuse_built("incomplete", "its descriptor lacks summary");
 }
 
-/* Libtool would write the place of a library of ours into the plugin: so it is built with one that
- * is there, and then that library's name is overwritten with one that is not. */
+/* Libtool would write the path of a library of ours into the plugin. So it is built with a library
+ * that exists, whose name is then overwritten with one that does not exist. */
 Test(registry, a_missing_library_is_named)
 {
     static const char present[] = "libjansson.so", missing[] = "libabsent0.so";
@@ -187,7 +187,7 @@ Test(registry, what_is_no_library_is_refused)
     expect_sound_to_load();
 }
 
-/* Nothing waits for a pipe's other end, or asks a device. */
+/* No program waits for the other end of a pipe, or reads a device. */
 Test(registry, what_is_no_file_is_refused)
 {
     char path[PATH_BYTES];
@@ -245,7 +245,7 @@ Test(registry, a_library_that_is_cut_off_anywhere_is_refused)
     expect_sound_to_load();
 }
 
-/* As a copy that was broken off leaves it where the room was taken first. */
+/* A copy that was interrupted leaves such a file, if its room was allocated first. */
 Test(registry, a_library_that_ends_in_zeros_is_refused)
 {
     char path[PATH_BYTES];

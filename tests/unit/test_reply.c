@@ -28,7 +28,7 @@ static void close_all(void)
 
 TestSuite(reply, .init = open_all, .fini = close_all);
 
-/* The type of the answer to a request of this type, or NULL where there is none. */
+/* The type of the answer to a request of this type, or NULL if there is none. */
 static char *type_of_answer(const char *type, const char *engine, const char *evalue)
 {
     char header[512], *answer = NULL;

@@ -1,5 +1,5 @@
-/* Seals: what is sealed is taken once, at the place and by the controller that it is for, as it was
- * sent. */
+/* Seals: a sealed message is taken once, unchanged, at the place and by the controller that it is
+ * for. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +149,7 @@ Test(seal, covers_every_byte)
     cr_assert_eq(take(), SESSION_ACCEPTED);
 }
 
-/* A byte that goes from the end of one part or buffer to the begin of the next. */
+/* Moves a byte from the end of one part or buffer to the beginning of the next. */
 Test(seal, covers_where_parts_end)
 {
     for (int part = 0; part <= MESSAGE_PARTS; part++) {
@@ -218,7 +218,8 @@ Test(seal, leaves_buffers_to_an_encrypted_connection)
     cr_assert_eq(take(), SESSION_FORGED, "both ends know what is covered");
 }
 
-/* What it is over stands in seal.h; these were computed from that by another program. */
+/* seal.h says what a seal covers. Another program has computed these seals from that
+ * description. */
 static void expect_seal(const char *scheme, size_t bytes, const char *expected)
 {
     static const char header[] = "{\"msg_id\": \"1\", \"msg_type\": \"apply_request\"}";

@@ -1,5 +1,5 @@
-/* What only MessagePack has: every code of its specification, and values that JSON has no word
- * for. */
+/* What only MessagePack has: every code of its specification, and values that JSON cannot
+ * express. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

@@ -210,7 +210,7 @@ static void assert_signed(const char *key, size_t size, const char *const frames
     message_append_parts(&published);
     for (size_t i = 0; i < PARTS; i++)
         message_set_part(&published, signed_parts[i], frames[i], strlen(frames[i]));
-    /* The signature holds; that the header is no JSON is what remains to be refused. */
+    /* The signature is right, so it is the header that is refused: it is no JSON. */
     cr_assert_eq(session_verify(session, &published), SESSION_MALFORMED);
     message_close(&published);
     session_destroy(session);

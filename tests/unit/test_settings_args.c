@@ -126,8 +126,8 @@ Test(settings_args, a_list_that_is_left_open_ends_with_its_word)
     EXPECT_REFUSED(server_parse("--command=(1", NULL), "a list");
 }
 
-/* A program's command knows the options that are there when it is read: plugins that are loaded
- * because of what it says bring settings of their own, which files and Class.trait alone set. */
+/* A command line is read with the options that are known then. Plugins that are loaded because of
+ * it bring settings of their own, which only files and Class.trait can set. */
 Test(settings_args, aliases_of_tables_that_come_later_are_none)
 {
     static const struct ipcl_option same_alias[] = {

@@ -111,7 +111,7 @@ Test(slots, engines_that_ended_together_come_back_together)
     slots_ended(&slots, 3, -1, false, 0);
     see("2", 0);
     cr_assert_eq(start(1000), 0);
-    cr_assert_eq(start(2000), 0); /* of one it is not known yet */
+    cr_assert_eq(start(2000), 0); /* the hub has not noticed yet that one has ended */
     see("", 0);
     cr_assert_eq(start(2000), 3);
     cr_assert_eq(id_count, 3);

@@ -1,4 +1,4 @@
-/* State files of clusters: what is read again is what was written, and by whom. */
+/* State files of clusters: what is read is what was written, and which process has written it. */
 #include <criterion/criterion.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -153,7 +153,7 @@ Test(state, is_told_to_ipyparallel_anew_only_where_it_tells_something_else)
     cr_assert_eq(state_write(&state, &error), 0, "%s", error.text);
     cluster_file_update(folder, "a");
     cr_assert_eq(file_number(file), first);
-    cr_assert_eq(link(file, strcat(security, "/kept")), 0); /* its number is not given again */
+    cr_assert_eq(link(file, strcat(security, "/kept")), 0); /* keeps its inode number in use */
     state_add_set(&state, "first", &error)->n = 3;
     cr_assert_eq(state_write(&state, &error), 0, "%s", error.text);
     cluster_file_update(folder, "a");

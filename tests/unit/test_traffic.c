@@ -1,4 +1,4 @@
-/* Counting messages by type: what has no place of its own is said in the log. */
+/* Counting messages by type: a type without a counter of its own is named in the log. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -194,7 +194,8 @@ Test(trust, a_secret_is_the_owners_alone)
     close(fd);
 }
 
-/* As in a container that a user starts without root's help. Returns whether it could be entered. */
+/* Enters a user namespace as in a container that a user starts without root. Returns whether it
+ * could. */
 static bool enter_namespace_without_root(void)
 {
     char line[32];

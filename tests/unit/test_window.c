@@ -52,7 +52,7 @@ Test(window, refuses_what_was_sent_before_it_began)
     window_release(&window);
 }
 
-/* Against a plain list of what was taken, over jumps of all sizes. */
+/* Compared with a plain list of what was taken, over jumps of all sizes. */
 Test(window, never_takes_one_twice)
 {
     static unsigned char taken[1 << 20];

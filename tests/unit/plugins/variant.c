@@ -1,4 +1,5 @@
-/* A plugin that does nothing, with one thing wrong: which, the build says (tests/unit/local.mk). */
+/* A plugin that does nothing, with one thing wrong, which the build chooses
+ * (tests/unit/local.mk). */
 #include <ipcluster/serial.h>
 
 #ifndef VARIANT_MAJOR
@@ -23,7 +24,7 @@
 #endif
 
 #ifdef VARIANT_LIBRARY
-/* So that the linker does not leave the library out. */
+/* Uses the library, so that the linker does not leave it out. */
 extern json_t *(*const variant_library)(void);
 IPCL_EXPORT json_t *(*const variant_library)(void) = json_object;
 #endif
