@@ -25,7 +25,7 @@
 struct early_reply {
     struct held *held; /* [client, engine, delimiter ...] */
     size_t bytes;
-    bool sent; /* to a client that has the old name, and may be another */
+    bool sent; /* to a client with the old name, which may be another client */
     struct early_reply *prev, *next;
     char session[SESSION_BYTES]; /* its client's; "": it is not known */
 };
@@ -63,8 +63,7 @@ static void early_drop(struct early *early, struct early_reply *reply)
     free(reply);
 }
 
-/* The session that a request's header names, or that of a reply's parent; "" where it names
- * none. */
+/* The session that a request's header or a reply's parent names; "" if it names none. */
 static void early_read_session(const struct early *early, struct message *message,
                                enum message_part part, char session[SESSION_BYTES])
 {
@@ -84,8 +83,8 @@ static struct home *find_home(const struct early *early, const char *session)
     return home;
 }
 
-/* Has a reply for a client without an identity go to where that is now. Returns whether this is
- * known. */
+/* Addresses a reply for a client without an identity to the client's present name. Returns whether
+ * that is known. */
 static bool find_way(const struct early *early, struct message *message, const char *session)
 {
     zmq_msg_t name;
@@ -169,7 +168,7 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
         return DELIVERED;
     bool certain = !is_nameless(client) || !*reply->session;
     certain |= find_way(early, message, reply->session);
-    /* Anew: others may have been sent to this client meanwhile. */
+    /* Signed anew, because others may have been sent to this client meanwhile. */
     if (reply_sign(early->seal, message, true) ||
         outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN)
         return ABSENT;
@@ -177,11 +176,11 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
     return certain ? DELIVERED : KEPT;
 }
 
-/* Tries what is held for the client of this session; for all where it is NULL. */
+/* Tries to send the replies that are held for the client of this session; for all if it is NULL. */
 static void early_try_again(struct early *early, const char *session)
 {
     struct early_reply *reply, *next;
-    const char *absent = ""; /* that client is not there: others for it wait, too */
+    const char *absent = ""; /* the client of this session is not there: its other replies wait */
     struct message message;
     message_init(&message);
     DL_FOREACH_SAFE (early->first, reply, next) {

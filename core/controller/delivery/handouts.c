@@ -1,5 +1,5 @@
-/* The file of tasks that were given out: a ring of entries. The task thread writes it, the records
- * thread says from where on the store may not know of them. */
+/* The file of hand-outs: a ring of entries. The task thread writes it; the records thread says how
+ * many of them the store has. */
 #include "controller/delivery/handouts.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "base/table.h"
 #include "base/trust.h"
 
-/* A store that is further behind than this makes it uncertain what was given out. */
+/* If the store is further behind than this, it is uncertain which tasks were given out. */
 #define RING       131072
 #define BOOT_BYTES 40
 #define MAGIC      "ipclout2"
@@ -34,10 +34,10 @@ struct ring {
     char boot[BOOT_BYTES];
     int64_t session;
     _Atomic uint64_t next;    /* how many there were in all */
-    _Atomic uint64_t settled; /* so many of them the store has */
+    _Atomic uint64_t settled; /* how many of them the store has */
     _Atomic uint32_t doubtful;
     uint32_t unused;
-    uint64_t first; /* what was added before may not be the last that became of its task */
+    uint64_t first; /* earlier entries may not be the last ones of their tasks */
     struct handout_entry entries[RING];
 };
 
@@ -80,7 +80,7 @@ static int compare_lasts(const void *a, const void *b)
     return order ? order : compare(&one->number, &other->number);
 }
 
-/* The kernel's name of this start of the host; "" where it has none, which is nobody's. */
+/* Linux's id of this boot of the host; "": it has none. */
 static void read_boot(char boot[BOOT_BYTES])
 {
     memset(boot, 0, BOOT_BYTES);
@@ -99,7 +99,7 @@ static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
     if (fd < 0)
         return NULL;
     *whole = !fstat(fd, &status) && status.st_size == sizeof(struct ring);
-    /* Its room is taken now: to write where the disk is full would end the program. */
+    /* Allocates it now: a write to a full disk would end the program. */
     int failed = posix_fallocate(fd, 0, sizeof(struct ring));
     void *ring = failed
                      ? MAP_FAILED
@@ -113,7 +113,7 @@ static struct ring *map(const char *path, bool *whole, struct ipcl_error *error)
     return NULL;
 }
 
-/* Takes over what the previous controllers left. Returns 0, or -1 where memory is short. */
+/* Takes over the entries of previous controllers. Returns 0, or -1 if memory is short. */
 static int read_before(struct handouts *handouts)
 {
     const struct ring *ring = handouts->ring;

@@ -1,4 +1,4 @@
-/* What is sent to the peers of a ROUTER, of which some read late or not at all. */
+/* Sends to the peers of a ROUTER, some of which read late or not at all. */
 #include "controller/delivery/outbox.h"
 
 #include <errno.h>
@@ -11,12 +11,12 @@
 #include "wire/held.h"
 #include "wire/loop.h"
 
-/* What waits is tried again this often, and less and less often where nothing moves. */
+/* How often waiting messages are tried again: less and less often if nothing moves. */
 #define PAUSE_MS_LEAST 10
 #define PAUSE_MS_MOST  160
-/* So much of large messages libzmq has for a peer, so that its connection is always busy. */
+/* How many bytes of large messages libzmq has for a peer, so that its connection is always busy. */
 #define FLIGHT_MAX ((size_t)64 << 20)
-/* What a message costs that waits, beside its bytes. */
+/* What a waiting message costs in addition to its bytes. */
 #define ITEM_BYTES 160
 
 struct outbox_item {
@@ -102,8 +102,8 @@ size_t outbox_waiting(const struct outbox *outbox, const void *identity, size_t 
     return peer ? waiting_for(peer) : 0;
 }
 
-/* Whether so many bytes more are too many. A peer that has little is never told so because of
- * others that have much. */
+/* Whether `bytes` more are too many. A peer with few waiting bytes is never refused because of
+ * others with many. */
 static bool is_over(const struct outbox *outbox, const struct outbox_peer *peer, size_t bytes,
                     size_t reserve)
 {

@@ -1,4 +1,4 @@
-/* Replies to clients, of which some read late or not at all. The thread of the socket to
+/* Replies to clients, some of which read late or not at all. The thread of the socket to
  * clients. */
 #include "controller/delivery/replies.h"
 
@@ -110,8 +110,8 @@ static bool is_named(const struct session *session, struct message *message)
            msg_id.state != IPCL_MEMBER_ABSENT;
 }
 
-/* What the sender of a request that is well signed and yet refused is told. NULL: it is not well
- * signed, or says not which it is. */
+/* The answer to a request that is well signed and yet refused. NULL: it is not well signed, or does
+ * not name itself. */
 static const char *answer_to(const struct replies *replies, enum session_verdict verdict,
                              struct message *message, const char **ename)
 {

@@ -22,8 +22,7 @@ void reply_request_of(struct message *message, struct reply_request *request)
     request->header_size = zmq_msg_size(header);
 }
 
-/* Text as JSON, also where it repeats bytes of others that are not UTF-8, or is cut in the middle
- * of a character. */
+/* Text as JSON, also if it quotes bytes that are not UTF-8, or is cut within a character. */
 static json_t *text_of(const char *text)
 {
     char ascii[IPCL_ERROR_BYTES];
@@ -37,7 +36,7 @@ static json_t *text_of(const char *text)
     return json_string(ascii);
 }
 
-/* Clients of ours are called by their sessions, others by nothing. */
+/* The names of our clients are their sessions; other clients have none. */
 static bool is_called_by_session(struct session *session, struct message *reply)
 {
     struct ipcl_member member = {.name = "session"};
@@ -60,8 +59,8 @@ int reply_sign(struct seal *seal, struct message *reply, bool restarted)
 
 json_t *reply_error_content(const char *ename, const char *evalue)
 {
-    /* The engine_info stays empty: ipyparallel's client looks the uuid up among the living, and
-     * fails where it is not. */
+    /* The engine_info stays empty: ipyparallel's client looks the uuid up among the registered
+     * engines, and fails if it is not there. */
     return json_pack("{s:s s:s s:o s:[o] s:{}}", "status", "error", "ename", ename, "evalue",
                      text_of(evalue), "traceback", text_of(evalue), "engine_info");
 }

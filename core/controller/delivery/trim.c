@@ -6,8 +6,8 @@
 
 #include "wire/loop.h"
 
-/* When so many tasks were here and none is left for a while, their memory, and what the hub had
- * noted of them, goes. */
+/* If there were as many tasks and none has been left for a while, their memory and the hub's notes
+ * about them are freed. */
 #define MANY_TASKS 100000
 #define IDLE_MS    1000
 

@@ -1,5 +1,5 @@
-/* Reading along what libzmq reads. Called by main, and by libzmq's threads, of which one at a time
- * has a connection.
+/* Reads along what libzmq reads. Called by main, and by libzmq's threads, one at a time for a
+ * connection.
  *
  * ZMTP 3 (RFC 23 of ZeroMQ): a greeting of 64 bytes, then frames: a byte of flags, the size in one
  * byte or eight, and so many bytes. The first are the handshake: two of a CurveZMQ client, HELLO
@@ -28,9 +28,9 @@
 
 #define GREETING_BYTES 64
 #define FLAG_LARGE     0x02 /* eight bytes of size follow */
-/* INITIATE has 257 bytes and what the peer says of itself, among it a name of up to 255 bytes. */
+/* INITIATE has 257 bytes and the peer's metadata, which has a name of up to 255 bytes. */
 #define HANDSHAKE_BYTES_MAX 2048
-/* What is encrypted in INITIATE begins with so many bytes of zeros (NaCl), and of keys. */
+/* The encrypted part of INITIATE begins with as many bytes of zeros (NaCl), and of keys. */
 #define INITIATE_NONCE "CurveZMQINITIATE"
 #define INITIATE_SKIP  (32 + 128)
 
@@ -178,7 +178,7 @@ void gate_admit(int listener, int fd)
     pthread_mutex_unlock(&strangers.lock);
 }
 
-/* Of an older protocol libzmq would take a frame before there is a handshake. */
+/* With an older protocol, libzmq would accept a frame before the handshake. */
 static bool is_greeting(unsigned char at, unsigned char byte)
 {
     return at == 0 ? byte == 0xff : at == 9 ? (byte & 1) != 0 : at == 10 ? byte >= 3 : true;
@@ -198,8 +198,7 @@ static void end_frame(struct peer *peer)
         forget_stranger(peer);
 }
 
-/* Takes a byte of a header. Returns false, with its size in `left`, where that frame is too
- * large. */
+/* Takes a byte of a header. Returns false if the frame, whose size is in `left`, is too large. */
 static bool read_header(struct peer *peer, unsigned char byte)
 {
     if (!peer->have)
@@ -231,7 +230,7 @@ static bool is_too_much(struct peer *peer, size_t size)
     return false;
 }
 
-/* Takes bytes of a frame's body. Returns false where they may not be. */
+/* Takes bytes of a frame's body. Returns false if they are not allowed. */
 static bool read_body(struct peer *peer, const unsigned char *data, size_t size)
 {
     for (size_t i = 0; peer->handshake && !gate.encrypted && i < size; i++) {
@@ -245,7 +244,7 @@ static bool read_body(struct peer *peer, const unsigned char *data, size_t size)
     return true;
 }
 
-/* Takes the next bytes. Returns how many they were, or 0 where they may not be. */
+/* Takes the next bytes. Returns how many they were, or 0 if they are not allowed. */
 static size_t read_next(struct peer *peer, const unsigned char *data, size_t size)
 {
     if (peer->greeted < GREETING_BYTES)

@@ -1,4 +1,4 @@
-/* Who is let in, as long as there are file descriptors. Called by main, the hub, and libzmq's
+/* Accepts connections as long as there are file descriptors. Called by main, the hub, and libzmq's
  * threads. */
 #include "controller/door/room.h"
 
@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "controller/door/gate.h"
 
-/* How long a listener waits where the whole system has no descriptor or memory left for it. */
+/* How long a listener waits if the whole system has no descriptor or memory left for it. */
 #define PAUSE_MS 10
 
 /* More connections are not wanted by anybody: each that may be takes memory for what is noted of

@@ -11,10 +11,10 @@
 
 /* So long the schedulers' last answers may take to reach the clients, on other connections. */
 #define ANSWERS_MS 100
-/* A scheduler that is busier than this keeps nobody from being told. */
+/* How long clients are not told at most because a scheduler is busy. */
 #define SCHEDULERS_MS 5000
 
-/* What started an engine may learn of its end as late as this: a batch system is asked seldom. */
+/* How long after an engine's end the supervisor may learn of it: a batch system is asked rarely. */
 #define EXPLAINED_S 60
 
 struct departure {

@@ -111,7 +111,7 @@ static int engine_table_enter(json_t *root, struct engines *engines, long long e
     return count;
 }
 
-/* The file's content; NULL where there is no file, or with `error` set, which is "" otherwise. */
+/* The file's content; NULL if there is no file, or with `error` set, which is "" otherwise. */
 static json_t *read_table(const struct engine_table *table, struct ipcl_error *error)
 {
     size_t size;

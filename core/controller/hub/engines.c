@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an engine says of itself goes to every client: members, bytes of a text. */
+/* Limits for what an engine says about itself, because every client gets it: how many members, and
+ * how many bytes a text may have. */
 #define INFO_MEMBERS_MAX 16
 #define INFO_BYTES_MAX   256
 

@@ -16,9 +16,9 @@
 #define SUBSCRIPTION_WAIT_MS 100
 /* How long reports are left alone after they were read: under load the hub is woken for many. */
 #define REPORTS_REST_MS 10
-/* A controller that a client tells to end waits for the engines that are told, too: so long for
- * them to leave, which they do as soon as they hear it, and so long for those that have left to
- * end (ENDING_AWAITED_MS). */
+/* A controller that a client tells to end also tells the engines, and waits for them: as long for
+ * them to leave, which they do as soon as they hear it, and ENDING_AWAITED_MS for those that have
+ * left to end. */
 #define ENGINES_LEAVE_MS 2000
 
 void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
@@ -151,8 +151,8 @@ static void on_query(void *self, struct message *message)
 }
 
 /* A client asks which engines there are and subscribes to this socket, in either order on two
- * connections: what is registered between the answer and the subscription it would never hear of.
- * So a new subscriber is told of what has come lately; to know it already does no harm. */
+ * connections. It would never hear of an engine that registers between the answer and the
+ * subscription. So a new subscriber is told which engines came lately, even if it knows them. */
 static void hub_on_subscription(void *self, struct message *message)
 {
     struct hub *hub = self;

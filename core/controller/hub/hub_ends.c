@@ -19,7 +19,7 @@
 /* Whoever tells reasons asks which engines there are twice a second, where that is not busy. */
 #define EXPLAINER_MS   5000
 #define EXPLAINERS_MAX 64
-/* Engines that end together are one question, whose answer names all that are left. */
+/* Engines that end together need only one question, whose answer names all that are left. */
 #define TOGETHER_MS 20
 /* Of why engines ended, in the words of a batch system. */
 #define REASON_BYTES_MAX 2048
@@ -51,8 +51,8 @@ static json_t *end_content(const struct hub_engine *engine, const char *sentence
     return content;
 }
 
-/* ipyparallel's clients know an engine by its id alone: where they know another by it meanwhile,
- * they are not told. Of one that is being registered they hear behind this. */
+/* ipyparallel's clients know an engine only by its id. If another engine has the id meanwhile, they
+ * are not told; if it is still being registered, they hear of it after this. */
 static void announce_departure(struct hub *hub, const struct hub_engine *engine,
                                const char *sentence, int schedulers)
 {
@@ -186,7 +186,7 @@ static bool explains(const struct explainer *explainer, const struct hub_engine 
     return false;
 }
 
-/* Answers once more what it asked last: the engine is not among those that there are. */
+/* Answers its last request once more: the engine is no longer among the engines there. */
 static void ask_explainer(struct hub *hub, const struct explainer *explainer)
 {
     struct hub_door *door = &hub->doors[CONNECTION_CLIENT];

@@ -52,9 +52,8 @@ static bool is_taken(const struct hub *hub, long long id, const char *uuid)
     return id > ENGINE_ID_MAX || (there && (!uuid || strcmp(there->uuid, uuid) != 0));
 }
 
-/* An id where one is asked for, -1 where none is, -2 where what is there is no number. Where it is
- * taken, the first of "ids" that is not: those of engines that have gone, in whose place several
- * come. */
+/* The id that is asked for; -1: none is; -2: it is no number. If it is taken, the first of "ids"
+ * that is not: these are ids of engines that have gone, which several engines replace. */
 static long long wanted_id(const struct hub *hub, const json_t *content)
 {
     const json_t *id = json_object_get(content, "id"), *other;
@@ -80,7 +79,7 @@ void hub_expect_engine(struct hub *hub, const struct hub_engine *engine)
         hub->expiry_ms = clock_ms() + EXPIRY_CHECK_MS;
 }
 
-/* Nothing depends on what an engine says of itself: an engine with a bad description works, too. */
+/* Nothing depends on what an engine says about itself: one with a bad description works, too. */
 static void note_info(const struct query *query, struct hub_engine *engine)
 {
     const json_t *content = query->content;
@@ -104,8 +103,8 @@ long long hub_expires_ms(const struct hub *hub)
            WAITING_MS * (long long)waiting_engines(hub);
 }
 
-/* Whether there is room for so many connections, and for those of the engines that were let in
- * before. Returns 0, or -1 with `error` set. */
+/* Returns 0, or -1 with `error` set if there is no room for `connections` more and for those of the
+ * engines that were accepted before. */
 static int has_room(const struct hub *hub, struct query *query, size_t connections,
                     struct ipcl_error *error)
 {
@@ -115,9 +114,8 @@ static int has_room(const struct hub *hub, struct query *query, size_t connectio
     return -1;
 }
 
-/* The name under which it connects to the schedulers, which it alone knows: it also proves who it
- * is.
- * "" where it has none, as ipyparallel's. */
+/* The name under which the engine connects to the schedulers. Nobody else knows it, so it also
+ * proves who the engine is. "": it has none, as ipyparallel's. */
 static const char *route_of(const json_t *content)
 {
     const char *route = json_string_value(json_object_get(content, "route"));
@@ -127,14 +125,15 @@ static const char *route_of(const json_t *content)
                : "";
 }
 
-/* Whether uuid and route are this engine's own, or nobody's that is here or may come back. */
+/* Whether uuid and route are this engine's, and not those of another that is here or may come
+ * back. */
 static bool is_its_own(const struct hub *hub, const char *uuid, const char *route)
 {
     const char *name = routes_of(&hub->routes, uuid), *owner = routes_owner(&hub->routes, route);
     return (!strcmp(name, uuid) || !strcmp(name, route)) && (!owner || !strcmp(owner, uuid));
 }
 
-/* The engine that asks to be registered; NULL with `error` set where it is refused. */
+/* The engine that asks to be registered; NULL with `error` set if it is refused. */
 static struct hub_engine *accept_engine(struct hub *hub, struct query *query, long long wanted,
                                         struct ipcl_error *error)
 {
@@ -201,8 +200,8 @@ int hub_answer_registration(struct hub *hub, struct query *query, struct ipcl_er
     return 0;
 }
 
-/* What an engine of ours that leaves, or its watcher, says of its end and of the requests that it
- * has. ipyparallel's say nothing. */
+/* Reads what a leaving engine of ours, or its watcher, says about its end and its requests.
+ * ipyparallel's engines say nothing. */
 static void read_end(const json_t *content, struct engine_end *end)
 {
     const char *begun = json_string_value(json_object_get(content, "begun")),
