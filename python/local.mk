@@ -12,7 +12,8 @@ python__client_la_SOURCES = \
 	python/extension/connection.c \
 	python/extension/extension.h \
 	python/extension/future.c \
-	python/extension/module.c
+	python/extension/module.c \
+	python/extension/waiting.c
 python__client_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_EXT_CFLAGS) $(PYTHON_ABI)
 python__client_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -shrext .abi3.so \
 	-export-symbols-regex '^PyInit__client$$'

@@ -21,6 +21,13 @@ long long clock_precise_us(void)
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
+long long clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
 double clock_wall(void)
 {
     struct timespec now;

@@ -12,6 +12,7 @@
 
 long long clock_ms(void);         /* milliseconds of CLOCK_MONOTONIC */
 long long clock_precise_us(void); /* the same clock in microseconds */
+long long clock_ns(void);         /* and in nanoseconds */
 /* The earlier of two times. */
 static inline long long clock_sooner(long long one_ms, long long other_ms)
 {

@@ -50,17 +50,10 @@ static struct {
     long long bytes_max;
 } offer;
 
-long long trace_clock(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
 long long trace_of_wall(double wall_s)
 {
     double age_s = clock_wall() - wall_s;
-    return trace_clock() - (age_s > 0 ? (long long)(age_s * 1e9) : 0);
+    return clock_ns() - (age_s > 0 ? (long long)(age_s * 1e9) : 0);
 }
 
 static void leave_ring(void *ring)
@@ -111,7 +104,7 @@ static struct trace_ring *take_ring(void)
 
 void trace_mark(void)
 {
-    last_ns = trace_clock();
+    last_ns = clock_ns();
     last_of_trace = atomic_load_explicit(&traces, memory_order_relaxed);
 }
 

@@ -13,6 +13,8 @@
 
 #include <ipcluster/error.h>
 
+#include "base/clock.h"
+
 /* trace_write.c has a table that says how each is shown. */
 enum trace_step {
     /* the client */
@@ -82,10 +84,9 @@ static inline bool trace_is_on(void)
 }
 
 /* The present time, for `since_ns` below; 0 while there is no trace. */
-long long trace_clock(void);
 static inline long long trace_now(void)
 {
-    return trace_is_on() ? trace_clock() : 0;
+    return trace_is_on() ? clock_ns() : 0;
 }
 /* The same for a time of the wall clock, in seconds since the epoch. */
 long long trace_of_wall(double wall_s);

@@ -165,7 +165,7 @@ static void add_head(struct trace_file *file)
     gethostname(host, sizeof(host) - 1);
     read_boot(boot);
     clock_gettime(CLOCK_REALTIME, &wall);
-    long long offset_us = wall.tv_sec * 1000000LL + wall.tv_nsec / 1000 - trace_clock() / 1000;
+    long long offset_us = wall.tv_sec * 1000000LL + wall.tv_nsec / 1000 - clock_ns() / 1000;
     add_text(file, "[\n");
     begin_line(file, getpid(), 0);
     add_kind(file, 'M', NULL, "ipcluster_trace");
@@ -361,7 +361,7 @@ void trace_file_record(struct trace_file *file, struct trace_ring *ring,
 void trace_file_lost(struct trace_file *file, unsigned long lost)
 {
     make_room(file);
-    begin_line(file, getpid(), trace_clock());
+    begin_line(file, getpid(), clock_ns());
     add_kind(file, 'i', "trace", "lost: steps, as they came faster than they were written");
     add_text(file, "\",\"s\":\"p\",\"args\":{\"steps\":");
     add_number(file, lost, 1);

@@ -8,6 +8,7 @@ core_controller_libbalancer_la_SOURCES = \
 	core/controller/balancer/dependency.c \
 	core/controller/balancer/finished.c core/controller/balancer/finished.h \
 	core/controller/balancer/heap.c core/controller/balancer/heap.h \
+	core/controller/balancer/places.c \
 	core/controller/balancer/schemes.c core/controller/balancer/schemes.h \
 	core/controller/balancer/share.c \
 	core/controller/balancer/workers.c
@@ -51,6 +52,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/schedulers/task_abort.c \
 	core/controller/schedulers/task_answers.c \
 	core/controller/schedulers/task_clients.c \
+	core/controller/schedulers/task_dispatch.c \
 	core/controller/schedulers/task_engines.c \
 	core/controller/schedulers/task_hooks.h \
 	core/controller/schedulers/task_metadata.c core/controller/schedulers/task_metadata.h \
@@ -73,12 +75,14 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/hub/hub_engines.c \
 	core/controller/hub/hub_queries.c \
 	core/controller/hub/hub_records.c \
+	core/controller/hub/hub_tell.c \
 	core/controller/hub/ledger.c core/controller/hub/ledger.h \
 	core/controller/restart/hub_restore.c \
 	core/controller/restart/previous.c core/controller/restart/previous.h \
 	core/controller/restart/records_restore.c \
 	core/controller/restart/restart.c core/controller/restart/restart.h \
 	core/controller/restart/restored.h \
+	core/controller/restart/task_away.c \
 	core/controller/restart/task_recall.c \
 	core/controller/restart/task_restart.h \
 	core/controller/restart/task_restore.c

@@ -8,8 +8,6 @@
 
 #include "base/trust.h"
 
-struct python_kernel *python_kernel;
-
 json_t *python_json(PyObject *text)
 {
     char *data;

@@ -18,6 +18,8 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+struct python_kernel *python_kernel;
+
 static void set_timer(struct python_kernel *kernel, bool on)
 {
     struct itimerspec when = {{0, 0}, {0, 0}};

@@ -65,6 +65,7 @@ struct store {
     int64_t bytes_max;
 };
 
+/* In sqlite_open.c. */
 /* Sets `error`: `what` went wrong, SQLite's words, and what to do. Returns -1. */
 int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what);
 /* A statement, reset, with `count` integer parameters. */

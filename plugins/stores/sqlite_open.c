@@ -1,5 +1,6 @@
 /* Opening the SQLite store's file: it is made, taken for this controller alone, and its tables and
- * statements are made ready. */
+ * statements are made ready. And what all use of them needs: errors, and statements with their
+ * parameters. */
 #include "sqlite.h"
 
 #include <errno.h>
@@ -49,6 +50,55 @@ static const char *const statement_texts[STATEMENTS] = {
     [SHRINK] = "PRAGMA incremental_vacuum(64)",
     [SAVE_TOTALS] = "UPDATE @-totals SET records = ?1, bytes = ?2",
 };
+
+static const char *advice_for(int code)
+{
+    switch (code) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return "; it is damaged, or not an SQLite file: end the controller, move the file away or "
+               "set SQLiteDB.filename, and start the controller again ('sqlite3 FILE .recover' "
+               "may save records)";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "; it is in use by another program, perhaps another controller: end that program, "
+               "or set SQLiteDB.filename";
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return "; the file and its folder must be writable (see SQLiteDB.location)";
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+        return "; its disk is full or has failed";
+    default:
+        return "";
+    }
+}
+
+int sqlite_fail(struct store *store, struct ipcl_error *error, const char *what)
+{
+    return ipcl_error_set(error, "%s: %s: %s%s", store->path, what, sqlite3_errmsg(store->db),
+                          advice_for(sqlite3_errcode(store->db)));
+}
+
+sqlite3_stmt *sqlite_with(struct store *store, enum sqlite_statement which, int count,
+                          int64_t first, int64_t second)
+{
+    sqlite3_stmt *statement = store->statements[which];
+    sqlite3_reset(statement);
+    if (count > 0)
+        sqlite3_bind_int64(statement, 1, first);
+    if (count > 1)
+        sqlite3_bind_int64(statement, 2, second);
+    return statement;
+}
+
+void sqlite_release(const struct ipcl_buffer *buffers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (buffers[i].release)
+            buffers[i].release(buffers[i].owner);
+}
 
 /* The file: in the profile's folder unless the settings say otherwise. */
 static int name_file(struct store *store, const struct ipcl_services *services, const char *folder,

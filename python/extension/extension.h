@@ -15,9 +15,8 @@
 
 extern PyTypeObject *connection_type, *future_type, *frame_type, *completions_type;
 extern PyType_Spec connection_spec, future_spec, frame_spec, completions_spec;
-/* Frees an object of one of these types. */
-void object_free(PyObject *self);
 
+/* waiting.c: */
 /* Waiting: releases the interpreter's lock, and takes it every 100 ms to see whether Ctrl-C was
  * typed. */
 struct waiting {
@@ -29,6 +28,8 @@ bool waiting_interrupted(void *context); /* a struct waiting */
 /* Converts a timeout in seconds to milliseconds; None and negative numbers mean no limit. Returns
  * -2 with an exception set if it is not a number. */
 int timeout_from(PyObject *seconds);
+/* Frees an object of one of these types. */
+void object_free(PyObject *self);
 
 /* Makes buffers from the members of a list. Returns a malloc'ed array, or NULL with an exception
  * set. */

@@ -1,43 +1,5 @@
-/* The module, and what its types share: waiting and time-outs. */
+/* The module: its functions, types and constants. */
 #include "extension.h"
-
-#include <limits.h>
-#include <math.h>
-
-void waiting_begin(struct waiting *waiting)
-{
-    waiting->thread = PyEval_SaveThread();
-}
-
-void waiting_end(struct waiting *waiting)
-{
-    PyEval_RestoreThread(waiting->thread);
-}
-
-bool waiting_interrupted(void *context)
-{
-    struct waiting *waiting = context;
-    PyEval_RestoreThread(waiting->thread);
-    bool interrupted = PyErr_CheckSignals() < 0;
-    waiting->thread = PyEval_SaveThread();
-    return interrupted;
-}
-
-int timeout_from(PyObject *seconds)
-{
-    if (seconds == Py_None)
-        return -1;
-    double value = PyFloat_AsDouble(seconds);
-    if (value == -1.0 && PyErr_Occurred())
-        return -2;
-    if (isnan(value)) {
-        PyErr_SetString(PyExc_ValueError, "a time-out is a number of seconds, or None");
-        return -2;
-    }
-    if (value < 0 || value > INT_MAX / 1000)
-        return -1;
-    return (int)(value * 1000);
-}
 
 static PyObject *trace(PyObject *module, PyObject *args)
 {
@@ -68,13 +30,6 @@ static struct PyModuleDef module_definition = {
     .m_size = -1,
     .m_methods = module_functions,
 };
-
-void object_free(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_Free(self);
-    Py_DECREF(type);
-}
 
 static int add_types(PyObject *module)
 {

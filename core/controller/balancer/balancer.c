@@ -71,120 +71,72 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
     free(balancer);
 }
 
-/* Without memory for its deadline a task waits for ever, which is better than not at all. */
-static void watch_deadline(struct balancer *balancer, struct task *task)
+/* A serial that no other engine has now. An engine that is gone had it with a chance of 1 in
+ * 2^31. */
+static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
 {
-    if (task->deadline_ms)
-        heap_push(&balancer->deadlines, &task->deadline_item);
+    uint32_t serial = worker_usual_serial(balancer, uuid);
+    while (!serial || balancer_engine_of_serial(balancer, serial))
+        serial = (serial + 1) & INT32_MAX;
+    return serial;
 }
 
-static void change_state(struct balancer *balancer, struct task *task, enum task_state state)
+struct worker *balancer_add_engine(struct balancer *balancer, int id, const char *uuid)
 {
-    balancer->in_state[task->state]--;
-    balancer->in_state[state]++;
-    task->state = (unsigned char)state;
-}
-
-static void enqueue_task(struct balancer *balancer, struct task *task, bool first)
-{
-    change_state(balancer, task, TASK_WAITING);
-    task->worker = NULL;
-    task->open = !task->bound || balancer_is_open(task);
-    balancer->open += task->open;
-    if (task->bound)
-        binding_queue(balancer, task);
-    else
-        share_queue(balancer, task, first);
-    watch_deadline(balancer, task);
-}
-
-static void block(struct balancer *balancer, struct task *task)
-{
-    change_state(balancer, task, TASK_BLOCKED);
-    task->worker = NULL;
-    watch_deadline(balancer, task);
-}
-
-void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate)
-{
-    change_state(balancer, task, TASK_STRANDED);
-    task->fate = (unsigned char)fate;
-    DL_APPEND(balancer->stranded, task);
-}
-
-int balancer_place(struct balancer *balancer, struct task *task, bool first)
-{
-    enum task_fate fate = FATE_ALONE;
-    enum needs_state state = task->needs ? needs_check(task, &fate) : NEEDS_MET;
-    if (state == NEEDS_MET && task->needs)
-        needs_allow(balancer, task);
-    bool nowhere = state == NEEDS_MET && task->bound && !binding_leads_somewhere(task);
-    if (nowhere)
-        fate = FATE_ALONE;
-    if (state == NEEDS_NEVER || (nowhere && !(needs_more_engines(task) && binding_hopes(task)))) {
-        balancer_strand(balancer, task, fate);
-        return -1;
+    size_t length = strlen(uuid);
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker || length >= sizeof(worker->uuid) || balancer_engine(balancer, uuid, length)) {
+        free(worker);
+        return NULL;
     }
-    if (state == NEEDS_OPEN || nowhere)
-        block(balancer, task);
-    else
-        enqueue_task(balancer, task, first);
-    return 0;
-}
-
-static void stop_waiting(struct balancer *balancer, struct task *task)
-{
-    balancer->open -= task->open;
-    if (task->bound)
-        binding_claim(balancer, task);
-    else
-        share_unqueue(balancer, task);
-    heap_remove(&balancer->deadlines, &task->deadline_item);
-}
-
-static void start_task(struct balancer *balancer, struct task *task, struct worker *worker)
-{
-    stop_waiting(balancer, task);
-    change_state(balancer, task, TASK_RUNNING);
-    task->worker = worker;
-    DL_APPEND(worker->running, task);
-    worker->load++;
-    worker->used = ++balancer->clock;
-    share_pass_on(balancer, task->share);
+    worker->id = id;
+    worker->serial = serial_of(balancer, uuid);
+    memcpy(worker->uuid, uuid, length);
+    worker->item.index = HEAP_OUTSIDE;
+    worker->bound.before = binding_before;
     balancer_settle(balancer, worker);
-}
-
-static void stop_running(struct balancer *balancer, struct task *task)
-{
-    DL_DELETE(task->worker->running, task);
-    task->worker->load--;
-    balancer_settle(balancer, task->worker);
-    task->worker = NULL;
-}
-
-static void leave_stranded(struct balancer *balancer, struct task *task)
-{
-    DL_DELETE(balancer->stranded, task);
-    if (task->worker) {
-        task->worker->load--;
-        worker_release(task->worker);
-        task->worker = NULL;
+    if (worker->item.index == HEAP_OUTSIDE) {
+        free(worker);
+        return NULL;
     }
+    HASH_ADD_KEYPTR(hh, balancer->workers, worker->uuid, length, worker);
+    HASH_ADD(hh_serial, balancer->by_serial, serial, sizeof(worker->serial), worker);
+    binding_open_to(balancer, worker);
+    return worker;
 }
 
-void balancer_detach(struct balancer *balancer, struct task *task)
+/* A task has one place less to go to. */
+static void lose_place(struct balancer *balancer, struct task *task)
 {
-    if (task->state == TASK_BLOCKED)
-        heap_remove(&balancer->deadlines, &task->deadline_item);
-    else if (task->state == TASK_WAITING)
-        stop_waiting(balancer, task);
-    else if (task->state == TASK_RUNNING)
-        stop_running(balancer, task);
-    else if (task->state == TASK_STRANDED)
-        leave_stranded(balancer, task);
-    else if (task->state == TASK_AWAY)
-        DL_DELETE(balancer->away, task);
-    change_state(balancer, task, TASK_NEW);
+    bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
+    bool blocked = task->state == TASK_BLOCKED && !binding_hopes(task);
+    if (!waits && !blocked)
+        return;
+    balancer_detach(balancer, task);
+    if (blocked)
+        balancer_strand(balancer, task, FATE_ALONE);
+    else
+        balancer_place(balancer, task, false);
+}
+
+void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end)
+{
+    if (worker->suspended)
+        balancer->suspended--;
+    balancer_retire(balancer, worker);
+    worker->gone = true;
+    worker->end = strdup(end);
+    HASH_DELETE(hh_serial, balancer->by_serial, worker);
+    HASH_DEL(balancer->workers, worker);
+    while (worker->running) {
+        struct task *lost = worker->running;
+        DL_DELETE(worker->running, lost);
+        balancer_strand(balancer, lost, FATE_LOST);
+    }
+    struct task *task;
+    while ((task = binding_lose(balancer, worker)))
+        lose_place(balancer, task);
+    worker_release(worker);
 }
 
 size_t balancer_count(const struct balancer *balancer)
@@ -267,16 +219,8 @@ struct task *balancer_next(struct balancer *balancer)
         worker = binding_choose(balancer, task);
     }
     if (task)
-        start_task(balancer, task, worker);
+        balancer_start(balancer, task, worker);
     return task;
-}
-
-void balancer_put_back(struct balancer *balancer, struct task *task)
-{
-    balancer_suspend(balancer, task->worker);
-    stop_running(balancer, task);
-    share_take_back(balancer, task->share);
-    enqueue_task(balancer, task, true);
 }
 
 /* What failed is the newest then: a task that fails again and again keeps none of its client's from
@@ -306,13 +250,34 @@ struct task *balancer_stranded(const struct balancer *balancer)
     return balancer->stranded;
 }
 
+/* Tells the tasks that depend on a task how it ended. */
+static void tell_dependents(struct balancer *balancer, struct task *task,
+                            struct task_outcome outcome)
+{
+    struct task *waiter;
+    enum task_fate fate;
+    uint32_t ran_at;
+    while ((waiter = needs_end(task, outcome, &ran_at))) {
+        if (waiter->state == TASK_BLOCKED && needs_check(waiter, &fate) != NEEDS_OPEN) {
+            balancer_detach(balancer, waiter);
+            waiter->released = true;
+            balancer_place(balancer, waiter, false);
+        } else if (ran_at && (waiter->state == TASK_WAITING || waiter->state == TASK_RUNNING)) {
+            /* It follows any, and has been given another engine to choose from. */
+            needs_allow_at(balancer, waiter, ran_at);
+            if (waiter->state == TASK_WAITING)
+                binding_queue(balancer, waiter);
+        }
+    }
+}
+
 void balancer_finish(struct balancer *balancer, struct task *task, bool success)
 {
     struct task_outcome outcome = {.success = success,
                                    .ran_at = task->worker ? task->worker->serial : 0};
     forget_task(balancer, task);
     finished_add(balancer->finished, task->item.hash, outcome);
-    needs_tell(balancer, task, outcome);
+    tell_dependents(balancer, task, outcome);
 }
 
 bool balancer_finish_foreign(struct balancer *balancer, const char *msg_id, size_t size,
@@ -344,8 +309,7 @@ int balancer_expect(struct balancer *balancer, struct task *task)
 {
     if (enter_task(balancer, task))
         return -1;
-    change_state(balancer, task, TASK_AWAY);
-    DL_APPEND(balancer->away, task);
+    balancer_keep_away(balancer, task);
     return 0;
 }
 

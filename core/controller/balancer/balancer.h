@@ -97,7 +97,7 @@ struct task {
     struct edge *dependents;  /* the tasks that depend on it */
     int retries;              /* how many are left */
     long long since_ns;       /* used by the owner: since when it waits, or an engine has it
-                            (trace_clock()) */
+                            (clock_ns()) */
     int deaths;               /* used by the owner: how many engines have died while they ran it */
     struct guest *guest; /* used by the owner: it is dropped when its client has gone; NULL: it is
                             not */

@@ -106,10 +106,13 @@ enum needs_state needs_check(const struct task *task, enum task_fate *fate);
 void needs_allow(struct balancer *balancer, struct task *task);
 /* Whether a task may get more engines from an unfinished task that it follows. */
 bool needs_more_engines(const struct task *task);
-/* Tells the tasks that depend on a task how it ended. */
-void needs_tell(struct balancer *balancer, struct task *task, struct task_outcome outcome);
+/* The same for one of these: the engine of this serial, if it is still there. */
+void needs_allow_at(const struct balancer *balancer, struct task *task, uint32_t serial);
+/* A task has ended: takes the next of the tasks that depend on it, NULL if there is none left.
+ * `*ran_at` is the serial of an engine that it may follow to, or 0. */
+struct task *needs_end(struct task *task, struct task_outcome outcome, uint32_t *ran_at);
 
-/* balancer.c: a task's place. */
+/* places.c: a task's place. */
 /* Puts a task that is in no queue or list where it belongs: it waits for an engine or for other
  * tasks, or is stranded. Returns 0, or -1 if it is stranded. */
 int balancer_place(struct balancer *balancer, struct task *task, bool first);
@@ -117,8 +120,12 @@ int balancer_place(struct balancer *balancer, struct task *task, bool first);
 void balancer_detach(struct balancer *balancer, struct task *task);
 /* Strands a task that is in no queue or list. */
 void balancer_strand(struct balancer *balancer, struct task *task, enum task_fate fate);
+/* Gives a waiting task to an engine. */
+void balancer_start(struct balancer *balancer, struct task *task, struct worker *worker);
+/* A task that is in no queue or list is at an engine of the previous controller. */
+void balancer_keep_away(struct balancer *balancer, struct task *task);
 
-/* workers.c: the engines. */
+/* workers.c: which engines there are, and which of them take tasks. */
 /* Puts an engine in its place after its load, its suspension or its queue has changed. If memory is
  * short it gets no tasks until the next change. */
 void balancer_settle(struct balancer *balancer, struct worker *worker);

@@ -59,7 +59,7 @@ bool needs_more_engines(const struct task *task)
     return task->needs && !task->needs->follow.all && task->needs->follow.left;
 }
 
-static void allow(const struct balancer *balancer, struct task *task, uint32_t serial)
+void needs_allow_at(const struct balancer *balancer, struct task *task, uint32_t serial)
 {
     struct worker *worker = serial ? balancer_engine_of_serial(balancer, serial) : NULL;
     if (worker)
@@ -72,9 +72,9 @@ void needs_allow(struct balancer *balancer, struct task *task)
     if (follow->count)
         task->bound = true;
     if (follow->count && follow->all)
-        allow(balancer, task, follow->ran_at);
+        needs_allow_at(balancer, task, follow->ran_at);
     for (size_t i = 0; i < follow->count && !follow->all; i++)
-        allow(balancer, task, follow->edges[i].ran_at);
+        needs_allow_at(balancer, task, follow->edges[i].ran_at);
 }
 
 static void edge_ends(struct edge *edge, struct task_outcome outcome)
@@ -92,26 +92,15 @@ static void edge_ends(struct edge *edge, struct task_outcome outcome)
     need->ran_at = edge->ran_at = outcome.ran_at;
 }
 
-void needs_tell(struct balancer *balancer, struct task *task, struct task_outcome outcome)
+struct task *needs_end(struct task *task, struct task_outcome outcome, uint32_t *ran_at)
 {
-    struct edge *edge;
-    enum task_fate fate;
-    while ((edge = task->dependents)) {
-        struct task *waiter = edge->waiter;
-        DL_DELETE(task->dependents, edge);
-        edge_ends(edge, outcome);
-        if (waiter->state == TASK_BLOCKED && needs_check(waiter, &fate) != NEEDS_OPEN) {
-            balancer_detach(balancer, waiter);
-            waiter->released = true;
-            balancer_place(balancer, waiter, false);
-        } else if (edge->follow && edge->ran_at &&
-                   (waiter->state == TASK_WAITING || waiter->state == TASK_RUNNING)) {
-            /* It follows any, and has been given another engine to choose from. */
-            allow(balancer, waiter, edge->ran_at);
-            if (waiter->state == TASK_WAITING)
-                binding_queue(balancer, waiter);
-        }
-    }
+    struct edge *edge = task->dependents;
+    if (!edge)
+        return NULL;
+    DL_DELETE(task->dependents, edge);
+    edge_ends(edge, outcome);
+    *ran_at = edge->follow ? edge->ran_at : 0;
+    return edge->waiter;
 }
 
 static enum submission make_edge(struct balancer *balancer, struct edge *edge, struct need *need,

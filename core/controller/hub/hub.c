@@ -21,61 +21,11 @@
  * left to end. */
 #define ENGINES_LEAVE_MS 2000
 
-void hub_notify(struct hub *hub, const char *msg_type, json_t *content)
-{
-    struct message message;
-    struct ipcl_error error;
-    struct session_parts parts = {.msg_type = msg_type, .content = content};
-    message_init(&message);
-    struct session *session = hub->doors[CONNECTION_CLIENT].session;
-    if (!content || session_build(session, &message, &parts, NULL, &error) ||
-        published_sign(&hub->notification_seal, &message, &error))
-        log_limited(&hub->trouble, IPCL_LOG_ERROR, "hub: clients cannot be notified: %s",
-                    content ? error.text : "out of memory");
-    else
-        message_send(&message, hub->notification);
-    message_close(&message);
-    json_decref(content);
-}
-
-static bool is_for(enum channel listener, enum notice_kind kind)
-{
-    return kind == NOTICE_ENDING
-               ? listener == CHANNEL_TASK
-               : kind != (listener < CHANNEL_DIRECT ? NOTICE_ADDED : NOTICE_EXPECTED);
-}
-
-void hub_tell_threads(struct hub *hub, const struct hub_engine *engine, struct notice *notice)
-{
-    notice->id = engine->id;
-    notice->sealed = engine->sealed;
-    snprintf(notice->uuid, sizeof(notice->uuid), "%s", engine->uuid);
-    memcpy(notice->route, engine->route, sizeof(engine->route));
-    for (size_t i = 0; i < CHANNEL_LISTENERS; i++)
-        if (is_for(i, notice->kind))
-            notice_send(hub->listeners[i], notice);
-    if (notice->kind == NOTICE_ADDED || notice->kind == NOTICE_GONE)
-        hub_record_engine(hub, engine->uuid,
-                          notice->kind == NOTICE_ADDED ? REPORT_BORN : REPORT_STOPPED);
-}
-
 static void say_goodbye(struct hub *hub)
 {
     if (!hub->goodbye_said)
         hub_notify(hub, "shutdown_notification", json_pack("{s:s}", "status", "ok"));
     hub->goodbye_said = true;
-}
-
-int hub_answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error *error)
-{
-    (void)error;
-    log_info("hub: a client asked for shutdown");
-    query->reply = json_pack("{s:s}", "status", "ok");
-    if (!hub->asked_to_stop)
-        hub->end_ms = clock_ms();
-    hub->asked_to_stop = true;
-    hub_finish_ends(hub);
-    return 0;
 }
 
 /* When a controller that was told to end may go. */
@@ -223,7 +173,7 @@ static bool is_of_another(const struct hub *hub, struct report_record *record)
     return differs;
 }
 
-void hub_on_report(void *self, struct message *message)
+static void hub_on_report(void *self, struct message *message)
 {
     struct hub *hub = self;
     struct report_record record;
@@ -235,6 +185,17 @@ void hub_on_report(void *self, struct message *message)
     /* What is to be recorded comes one by one. */
     if (offset && hub->records)
         hub_record(hub, &record, message);
+}
+
+/* When the threads have ended. */
+static void read_last_reports(struct hub *hub)
+{
+    struct message message;
+    message_init(&message);
+    while (!message_recv(&message, hub->reports, ZMQ_DONTWAIT))
+        hub_on_report(hub, &message);
+    message_close(&message);
+    hub_end_records(hub);
 }
 
 static void count_engines(const struct hub *hub)
@@ -291,7 +252,7 @@ static void hub_destroy(void *self)
     if (hub->notification && (hub->asked_to_stop || !hub->controller->reuse))
         say_goodbye(hub);
     if (hub->records)
-        hub_finish_records(hub);
+        read_last_reports(hub);
     engine_table_finish(&hub->table, &hub->engines);
     for (size_t role = 0; role < CONNECTION_ROLES; role++) {
         refusal_summary(&hub->doors[role].bad_query);

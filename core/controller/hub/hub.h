@@ -1,6 +1,7 @@
-/* The hub's state, for the files that make it up: hub.c (sockets), hub_engines.c (engines that come
- * and go), hub_ends.c (engines that have ended), hub_queries.c (what clients ask), hub_records.c
- * (the way to the records thread). All of it belongs to the hub's thread. */
+/* The hub's state, for the files that make it up: hub.c (sockets), hub_queries.c (what clients
+ * ask), hub_engines.c (engines that come and go), hub_ends.c (engines that have ended), hub_tell.c
+ * (what clients and the other threads are told), hub_records.c (the way to the records thread). All
+ * of it belongs to the hub's thread. */
 #ifndef CONTROLLER_HUB_HUB_H
 #define CONTROLLER_HUB_HUB_H
 
@@ -126,23 +127,20 @@ hub_answer *hub_find_query(const struct ipcl_member *msg_type, struct query *que
 
 /* In hub_queries.c. Makes each type of query counted on its own. */
 void hub_tell_queries_apart(void);
-/* The work that there is, and what engines have of it. A new reference. */
-json_t *hub_work(struct hub *hub);
 
-/* In hub.c. */
-hub_answer hub_answer_shutdown;
+/* In hub_tell.c. */
 /* Publishes to all clients. Takes over `content`. */
 void hub_notify(struct hub *hub, const char *msg_type, json_t *content);
 /* Sends a notice about an engine to the other threads. The notice needs no id and no uuid yet. */
 void hub_tell_threads(struct hub *hub, const struct hub_engine *engine, struct notice *notice);
-/* Takes in a message of reports. */
-loop_receive hub_on_report;
+/* How many requests of each kind an engine has, and how many it has completed. A new reference. */
+json_t *hub_queue_of(const struct hub_engine *engine);
+/* The content of the answer to a connection_request, with the work that there is if `works`: a new
+ * reference, or NULL. */
+json_t *hub_connection_content(struct hub *hub, bool works);
 
 /* In hub_engines.c. */
 hub_answer hub_answer_registration, hub_answer_unregistration, hub_answer_connection;
-/* The content of the answer to hub_answer_connection's query, with the work that there is if
- * `works`: a new reference, or NULL. */
-json_t *hub_connection_content(struct hub *hub, bool works);
 /* An engine will connect: tells the threads that it connects to. */
 void hub_expect_engine(struct hub *hub, const struct hub_engine *engine);
 /* The time by which an engine that asks now must have connected. */
@@ -162,6 +160,7 @@ hub_answer hub_answer_explain;
  * announced, which may be the same one. */
 void hub_tell_departures(struct hub *hub, long long now_ms, bool all);
 
+/* In hub_records.c. */
 /* Gives a report to the records thread, if there is one. `frames` is the received message, whose
  * first frame is the report; it is left empty. */
 void hub_record(struct hub *hub, const struct report_record *report, struct message *frames);
@@ -175,8 +174,8 @@ void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind)
 void hub_record_return(struct hub *hub, const char *msg_id, const struct hub_engine *engine);
 /* Gives a query to the records thread. Returns 0, or -1 with `error` set. */
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);
-/* Passes on the last reports, when the threads have ended. */
-void hub_finish_records(struct hub *hub);
+/* Logs what was not recorded, when the last reports have been passed on. */
+void hub_end_records(const struct hub *hub);
 /* Opens the sockets for records. Returns 0, or -1 with `error` set. */
 int hub_open_records(struct hub *hub, struct ipcl_error *error);
 

@@ -275,29 +275,6 @@ static void add_details(const struct hub *hub, json_t *reply)
     json_object_set_new(reply, "departed", departed);
 }
 
-json_t *hub_connection_content(struct hub *hub, bool works)
-{
-    json_t *engines = json_object(), *infos = json_object();
-    char id[16], life[SEAL_LIFE_TEXT];
-    seal_write_life(hub->controller->life, life);
-    for (struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next) {
-        if (!engine->registered)
-            continue;
-        snprintf(id, sizeof(id), "%d", engine->id);
-        json_object_set_new(engines, id, json_string(engine->uuid));
-        json_object_set(infos, id, engine->info);
-    }
-    json_t *content = json_pack(
-        "{s:s s:o s:o s:I s:b s:s s:s s:I}", "status", "ok", "engines", engines, "engine_info",
-        infos, "requests", (json_int_t)hub->requests, "ending", hub->asked_to_stop, "refusal",
-        hub->refusal, "life", life, "notified", (json_int_t)hub->notification_seal.counter);
-    if (hub->hooks)
-        hub->hooks->describe(hub, content);
-    if (works)
-        json_object_set_new(content, "work", hub_work(hub));
-    return content;
-}
-
 int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
     /* ipyparallel's client asks, and then makes its other connections; whoever makes another number

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/trace.h"
-#include "controller/hub/hub.h"
+#include "controller/hub/hub_ends.h"
 #include "controller/stats/stats.h"
 
 static const char no_store[] =
@@ -84,10 +84,7 @@ static void add_queue(struct query *query, const struct hub_engine *engine)
         status = json_pack("{s:o s:o s:[]}", "queue", ids_of(engine->pending[REPORT_DIRECT]),
                            "tasks", ids_of(engine->pending[REPORT_TASK]), "completed");
     else
-        status =
-            json_pack("{s:I s:I s:I}", "queue", (json_int_t)engine->pending_count[REPORT_DIRECT],
-                      "tasks", (json_int_t)engine->pending_count[REPORT_TASK], "completed",
-                      (json_int_t)engine->completed);
+        status = hub_queue_of(engine);
     json_object_set_new(query->reply, id, status);
 }
 
@@ -120,16 +117,6 @@ static void add_load(struct query *query, const struct hub_engine *engine)
     json_object_set_new(query->reply, id,
                         json_integer((json_int_t)(engine->pending_count[REPORT_DIRECT] +
                                                   engine->pending_count[REPORT_TASK])));
-}
-
-json_t *hub_work(struct hub *hub)
-{
-    struct query query = {.reply = json_object()};
-    for (const struct hub_engine *engine = hub->engines.by_id; engine; engine = engine->hh_id.next)
-        if (engine->registered)
-            add_queue(&query, engine);
-    return json_pack("{s:i s:I s:o}", "waiting", hub->waiting, "done",
-                     (json_int_t)hub->ledger.tasks_done, "engines", query.reply);
 }
 
 static int answer_load(struct hub *hub, struct query *query, struct ipcl_error *error)
@@ -284,6 +271,18 @@ static int answer_trace(struct hub *hub, struct query *query, struct ipcl_error 
     return file ? 0 : -1;
 }
 
+static int answer_shutdown(struct hub *hub, struct query *query, struct ipcl_error *error)
+{
+    (void)error;
+    log_info("hub: a client asked for shutdown");
+    query->reply = json_pack("{s:s}", "status", "ok");
+    if (!hub->asked_to_stop)
+        hub->end_ms = clock_ms();
+    hub->asked_to_stop = true;
+    hub_finish_ends(hub);
+    return 0;
+}
+
 /* There is no Dask scheduler to stop: ipyparallel's hub finds that in order. */
 static int answer_stop_dask(struct hub *hub, struct query *query, struct ipcl_error *error)
 {
@@ -318,7 +317,7 @@ static const struct {
      hub_answer_registration},
     {"unregistration_request", NULL, CONNECTION_ENGINE, false, hub_answer_unregistration},
     {"connection_request", "connection_reply", CONNECTION_CLIENT, false, hub_answer_connection},
-    {"shutdown_request", "shutdown_reply", CONNECTION_CLIENT, false, hub_answer_shutdown},
+    {"shutdown_request", "shutdown_reply", CONNECTION_CLIENT, false, answer_shutdown},
     {"departed_request", "departed_reply", CONNECTION_CLIENT, false, answer_departed},
     {"stats_request", "stats_reply", CONNECTION_CLIENT, false, answer_stats},
     {"explain_request", "explain_reply", CONNECTION_CLIENT, false, hub_answer_explain},

@@ -197,13 +197,8 @@ static void on_task_reply(void *self, struct message *message)
     message_close(&copy);
 }
 
-void hub_finish_records(struct hub *hub)
+void hub_end_records(const struct hub *hub)
 {
-    struct message message;
-    message_init(&message);
-    while (!message_recv(&message, hub->reports, ZMQ_DONTWAIT))
-        hub_on_report(hub, &message);
-    message_close(&message);
     if (hub->dropped)
         log_warn("hub: %llu reports of requests were not recorded", hub->dropped);
 }

@@ -130,7 +130,7 @@ static void recall_lose(struct scheduler *scheduler, const struct worker *worker
         struct away *away =
             json_is_string(msg_id) ? recall_task(scheduler, json_string_value(msg_id)) : NULL;
         if (away && away->asked && !strcmp(away->engine, worker->uuid))
-            restore_lose(scheduler, &away->task, unbegun, text);
+            away_lose(scheduler, &away->task, unbegun, text);
     }
 }
 

@@ -1,10 +1,13 @@
 /* The previous controller's tasks in the task thread, for the files that restore them:
- * task_restore.c (what the records say about them) and task_recall.c (what engines say about
- * them). */
+ * task_restore.c (what the records say about them), task_recall.c (what engines say about them)
+ * and task_away.c (those that engines have). */
 #ifndef CONTROLLER_RESTART_TASK_RESTART_H
 #define CONTROLLER_RESTART_TASK_RESTART_H
 
 #include "controller/schedulers/task.h"
+
+/* How often tasks that wait for an engine to come back are tried again. */
+#define PASS_MS 1000
 
 /* A set-aside task: it waits until more of what was before the restart is known. */
 struct aside;
@@ -36,12 +39,25 @@ struct away {
     bool asked;   /* its engine was asked whether it has it */
 };
 
+/* task_away.c: */
 /* Whether the engine of this uuid has it, as far as we know. */
 bool away_is_at(struct away *away, const char *uuid);
+/* The task of this reply, if the previous controller gave it to this engine; NULL otherwise. */
+struct task *away_of_reply(struct scheduler *scheduler, const char *msg_id, size_t size,
+                           const char *engine);
+/* A hook (task_hooks.h). */
+bool restart_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,
+                            size_t found);
+/* Makes a task that the previous controller gave out one of this scheduler's own, which can be
+ * tried again. Returns 0; 1 if none of the engines that it names is back yet; -1 if that cannot
+ * be. */
+int away_take_over(struct scheduler *scheduler, struct task *task);
 /* A task's engine has gone, or no longer has the task; `why` says so. The task runs again if it may
  * be tried again; otherwise it is answered with `why` as an error. If its engine never had it
  * (`unbegun`) it runs as if it had not been given out. */
-void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why);
+void away_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why);
+/* A task's engine has gone, or no engine came back with it. */
+void away_lose_engine(struct scheduler *scheduler, struct task *task);
 
 /* task_recall.c: */
 /* There are engines or tasks of the previous controller which were not here before. */

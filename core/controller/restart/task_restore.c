@@ -16,9 +16,8 @@
 #include "controller/restart/restored.h"
 #include "controller/restart/task_restart.h"
 
-/* How often what waits aside is tried again, and how much of it at a time. */
-#define PASS_MS 1000
-#define BATCH   256
+/* How much of what waits aside is tried again at a time, each PASS_MS. */
+#define BATCH 256
 
 struct aside {
     struct held *held;
@@ -26,20 +25,6 @@ struct aside {
     struct handout before; /* where it is recorded */
     struct aside *prev, *next;
 };
-
-bool away_is_at(struct away *away, const char *uuid)
-{
-    if (!*away->engine && away->handout.engine == handouts_hash(uuid, strlen(uuid)))
-        memcpy(away->engine, uuid, strlen(uuid) + 1);
-    return !strcmp(away->engine, uuid);
-}
-
-static bool task_restart_awaits_engines(const struct scheduler *scheduler,
-                                        const struct task_metadata *metadata, size_t found)
-{
-    bool concerned = metadata->follow.count || found < json_array_size(metadata->targets);
-    return concerned && scheduler->restart->socket && clock_ms() < scheduler->restart->back_ms;
-}
 
 static bool task_restart_awaits_tasks(const struct scheduler *scheduler)
 {
@@ -148,53 +133,9 @@ static void aside_pass(struct scheduler *scheduler, long long now_ms)
     restore->next_pass_ms = last ? now_ms : now_ms + PASS_MS;
 }
 
-/* The task of this reply, where the previous controller gave it to this engine; NULL otherwise. */
-static struct task *away_task(struct scheduler *scheduler, const char *msg_id, size_t size,
-                              const char *engine)
-{
-    struct task *task = balancer_task(scheduler->balancer, msg_id, size);
-    if (!task || task->state != TASK_AWAY)
-        return NULL;
-    const struct away *away = (const struct away *)task;
-    if (*away->engine && strcmp(away->engine, engine))
-        return NULL;
-    task->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
-    return task;
-}
-
-/* Makes a task that the previous controller gave out one of this scheduler's own, which can be
- * tried again. Returns 0; 1 where none of the engines that it names is back yet; -1 where it cannot
- * be. */
-static int take_over(struct scheduler *scheduler, struct task *task)
-{
-    struct task_metadata metadata = {.targets = NULL};
-    struct worker **targets = NULL;
-    const char *ename, *why;
-    struct message message;
-    long count = -1;
-    message_init(&message);
-    /* What it came after has ended; but where those ran that it follows may not be known. */
-    if (((const struct away *)task)->whole && !held_restore(task->data, &message) &&
-        !task_metadata_read(&scheduler->reader, message_part(&message, MESSAGE_METADATA), &metadata,
-                            &ename, &why) &&
-        !metadata.follow.count)
-        count = scheduler_find_targets(scheduler, &metadata, &targets);
-    int status = -1;
-    if (count == 0 && metadata.targets)
-        status = task_restart_awaits_engines(scheduler, &metadata, 0) ? 1 : -1;
-    else if (count >= 0)
-        status = balancer_adopt(scheduler->balancer, task, targets, (size_t)count);
-    task->sent = 1;
-    task->reported = true;
-    free(targets);
-    task_metadata_clear(&metadata);
-    message_close(&message);
-    return status;
-}
-
 static bool task_restart_adopt(struct scheduler *scheduler, struct task *task)
 {
-    return !take_over(scheduler, task);
+    return !away_take_over(scheduler, task);
 }
 
 /* Whether an answer that its engine has sent once more is to an earlier attempt at this task: it
@@ -225,7 +166,7 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
     struct task_reply reply;
     enum task_end end =
         task_metadata_of_reply(&scheduler->reader, message_part(message, MESSAGE_METADATA), &reply);
-    struct task *away = away_task(scheduler, parent.data, parent.size, engine);
+    struct task *away = away_of_reply(scheduler, parent.data, parent.size, engine);
     if (away && is_of_earlier(away, reply.repeats))
         return false;
     if (away && scheduler_try_again(scheduler, away, end))
@@ -321,41 +262,6 @@ static void engine_has(struct scheduler *scheduler, const struct restored *resto
         memcpy(((struct away *)task)->engine, restored->engine, sizeof(restored->engine));
 }
 
-void restore_lose(struct scheduler *scheduler, struct task *task, bool unbegun, const char *why)
-{
-    struct away *away = (struct away *)task;
-    int status = unbegun || task->retries ? take_over(scheduler, task) : -1;
-    away->lost = status > 0;
-    away->unbegun = unbegun;
-    if (status > 0) {
-        scheduler->restart->lost_ms = clock_ms() + PASS_MS;
-    } else if (status == 0 && unbegun) {
-        scheduler_give_back(scheduler, task);
-    } else {
-        if (status < 0)
-            task->retries = 0;
-        scheduler_lose(scheduler, task, false, why);
-    }
-}
-
-/* A task's engine has gone, or no engine came back with it. */
-static void lose_engine(struct scheduler *scheduler, struct task *task)
-{
-    char text[2 * REPORT_TEXT_MAX];
-    const struct away *away = (const struct away *)task;
-    const char *engine = away->engine;
-    if (*engine && !balancer_engine(scheduler->balancer, engine, strlen(engine))) {
-        task->deaths += !away->lost;
-        snprintf(text, sizeof(text), "engine %s died while running task %.*s, or did not come back",
-                 engine, (int)task->msg_id_size, task->msg_id);
-    } else {
-        snprintf(text, sizeof(text),
-                 "the controller ended before this task was answered, and no engine has come back "
-                 "with it: it may have run, and is not run again");
-    }
-    restore_lose(scheduler, task, away->unbegun, text);
-}
-
 static void try_lost(struct scheduler *scheduler)
 {
     struct task *task = balancer_away(scheduler->balancer), *next;
@@ -363,7 +269,7 @@ static void try_lost(struct scheduler *scheduler)
     for (; task; task = next) {
         next = task->next;
         if (((const struct away *)task)->lost)
-            lose_engine(scheduler, task);
+            away_lose_engine(scheduler, task);
     }
 }
 
@@ -389,7 +295,7 @@ static void engine_gone(struct scheduler *scheduler, const char *engine)
         next = task->next;
         if (!away_is_at((struct away *)task, engine))
             continue;
-        lose_engine(scheduler, task);
+        away_lose_engine(scheduler, task);
     }
 }
 
@@ -397,7 +303,7 @@ static void lose_named(struct scheduler *scheduler, const char *msg_id)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, strlen(msg_id));
     if (task && task->state == TASK_AWAY)
-        lose_engine(scheduler, task);
+        away_lose_engine(scheduler, task);
 }
 
 /* What is behind the note, as it came from a client. Returns 0 or -1. */
@@ -548,7 +454,7 @@ const struct task_hooks task_restart_hooks = {
     .release = task_restart_release,
     .tick = task_restart_tick,
     .may_have_begun = task_restart_may_have_begun,
-    .awaits_engines = task_restart_awaits_engines,
+    .awaits_engines = restart_awaits_engines,
     .awaits_tasks = task_restart_awaits_tasks,
     .set_aside = task_restart_set_aside,
     .meet = recall_soon,

@@ -1,6 +1,6 @@
 /* A task's way through the task thread, in the order of this file: it comes from a client, is
- * entered with the balancer, is sent to the engine that the balancer chooses, and its reply goes
- * back to the client.
+ * entered with the balancer, is sent to the engine that the balancer chooses (task_dispatch.c), and
+ * its reply goes back to the client.
  *
  * A task is kept as long as it waits or runs, so that it can run elsewhere when its engine dies,
  * fails or does not meet its dependencies, and when the tasks have ended that it depends on. Of a
@@ -12,16 +12,9 @@
 #include "base/trace.h"
 #include "controller/schedulers/task.h"
 
-/* An engine may be registered before its socket has connected: then it gets no tasks for this
- * long. */
-#define RETRY_MS 20
-/* The most that is sent before the sockets get their turn. */
-#define BATCH 256
-
 static int task_enter(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const struct task_metadata *metadata,
                       const struct handout *before, const char **ename, struct ipcl_error *why);
-static void dispatch(struct scheduler *scheduler, struct task *fresh, struct message *message);
 
 /* Whether a client sends a task again that was lost, as it thinks. */
 static bool is_sent_again(struct scheduler *scheduler, struct message *message)
@@ -241,125 +234,10 @@ static int task_enter(struct scheduler *scheduler, struct message *message,
         report_submission(scheduler, task, message);
     if (task->state == TASK_BLOCKED)
         trace_step(TRACE_DEPEND, task->msg_id, task->msg_id_size, -1);
-    dispatch(scheduler, task, message);
+    scheduler_dispatch_new(scheduler, task, message);
     if (!task->reported)
         report_submission(scheduler, task, message);
     return 0;
-}
-
-/* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
- * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
-static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
-{
-    const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
-    zmq_msg_t *part = message_part(message, MESSAGE_METADATA);
-    json_t *metadata = session_unpack(scheduler->sessions.clients, part, NULL);
-    size_t size;
-    json_object_set_new(metadata, "attempt", json_integer(task->sent));
-    char *packed = metadata ? serial->pack(metadata, &size, NULL) : NULL;
-    json_decref(metadata);
-    int status = packed ? message_replace(part, packed, size) : -1;
-    free(packed);
-    return status;
-}
-
-static struct handout handout_of(const struct task *task)
-{
-    return (struct handout){.retries = task->retries, .deaths = task->deaths};
-}
-
-int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
-                      const struct task *task)
-{
-    const char *name = routes_of(&scheduler->routes, worker->uuid);
-    struct seal *seal = &scheduler->sessions.engine_seal;
-    size_t size = strlen(name);
-    if (task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker))
-        return -1;
-    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
-        return -1;
-    if (task) {
-        struct handout handout = handout_of(task);
-        handout.engine = handouts_hash(worker->uuid, strlen(worker->uuid));
-        handout.counter = worker->sealed ? seal->counter : 0;
-        handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
-    }
-    if (!message_send_to(message, scheduler->engines, name, size))
-        return 0;
-    if (task)
-        handouts_undo(scheduler->handouts);
-    return -1;
-}
-
-void scheduler_rest(struct scheduler *scheduler, int delay_ms)
-{
-    long long then = clock_ms() + delay_ms;
-    if (!balancer_suspended(scheduler->balancer) || then > scheduler->next_try_ms)
-        scheduler->next_try_ms = then;
-}
-
-/* Of a wait that ends now, in microseconds. */
-static long long waited_us(const struct task *task)
-{
-    return (trace_clock() - task->since_ns) / 1000;
-}
-
-/* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
- * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
- * whether it was sent; where the engine is not connected the task waits again, and `message` is as
- * it was. */
-static bool send_task(struct scheduler *scheduler, struct task *task, struct message *message)
-{
-    bool restored = true;
-    if (!message) {
-        message = &scheduler->outgoing;
-        message_clear(message);
-        restored = !held_restore(task->data, message);
-        if (restored && task->sent && renew(scheduler, task, message)) {
-            scheduler_fail(
-                scheduler, task, "ValueError",
-                "the task cannot run again: its metadata cannot be packed again, perhaps because "
-                "of a number beyond 64 bits");
-            return false;
-        }
-    }
-    if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
-        scheduler_rest(scheduler, RETRY_MS);
-        balancer_put_back(scheduler->balancer, task);
-        return false;
-    }
-    task->sent++;
-    task->cut = false;
-    return true;
-}
-
-/* Runs all that can run now. `fresh`, where not NULL, has just come, and its message is at hand. */
-static void dispatch(struct scheduler *scheduler, struct task *fresh, struct message *message)
-{
-    struct task *task;
-    size_t count = 0;
-    while (!scheduler->draining && count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
-        if (!send_task(scheduler, task, task == fresh ? message : NULL))
-            continue;
-        trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
-                         task->since_ns);
-        counter_add(&stats.tasks_sent, 1);
-        histogram_note(&stats.task_queue_seconds, waited_us(task));
-        task->since_ns = trace_clock();
-        if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
-                                         task->worker->id, task->msg_id, task->msg_id_size, NULL))
-            handouts_doubt(scheduler->handouts);
-        if (!task->reported && !scheduler->report.recording)
-            report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id,
-                       task->msg_id, task->msg_id_size, NULL);
-        task->reported = true;
-    }
-    scheduler->more = count > BATCH;
-}
-
-void scheduler_dispatch(struct scheduler *scheduler)
-{
-    dispatch(scheduler, NULL, NULL);
 }
 
 /* The task that a reply belongs to, where it is this engine's; NULL where it is none. */
@@ -395,7 +273,7 @@ void scheduler_from_engine(void *self, struct message *message)
         if (!scheduler->hooks || !scheduler->hooks->take_reply(scheduler, message))
             refusal_note(&scheduler->bad_reply, REFUSED_NOT_ASKED,
                          "it answers a task that its sender does not have");
-        dispatch(scheduler, NULL, NULL);
+        scheduler_dispatch(scheduler);
         return;
     }
     struct task_reply reply;
@@ -407,7 +285,7 @@ void scheduler_from_engine(void *self, struct message *message)
                      "it is from an earlier attempt, which was answered");
         return;
     }
-    histogram_note(&stats.task_work_seconds, waited_us(task));
+    histogram_note(&stats.task_work_seconds, scheduler_waited_us(task));
     if (reply.last)
         balancer_retire(scheduler->balancer, task->worker);
     if (!scheduler_try_again(scheduler, task, end)) {
@@ -418,19 +296,5 @@ void scheduler_from_engine(void *self, struct message *message)
         trace_step_since(TRACE_REPLY, task->msg_id, task->msg_id_size, -1, task->since_ns);
         scheduler_end(scheduler, task, end == END_SUCCESS);
     }
-    dispatch(scheduler, NULL, NULL);
-}
-
-void scheduler_free(struct task *task)
-{
-    guests_remove(task);
-    held_destroy(task->data);
-    free(task);
-}
-
-void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
-{
-    counter_add(&stats.tasks_finished[success ? STATS_END_OK : STATS_END_FAILED], 1);
-    balancer_finish(scheduler->balancer, task, success);
-    scheduler_free(task);
+    scheduler_dispatch(scheduler);
 }

@@ -1,8 +1,8 @@
 /* The task thread's state, for the files that make it up: task.c (a task's way), task_thread.c
- * (sockets and the clock), task_answers.c (answers in an engine's place), task_retry.c (tasks that
- * go back to the queue), task_engines.c (engines that come and go), task_clients.c (clients that
- * go) and task_abort.c (tasks that are taken back). task_hooks.h has the places at which a restart
- * hooks in. */
+ * (sockets and the clock), task_dispatch.c (tasks are sent to engines), task_answers.c (the ends of
+ * tasks, and answers in an engine's place), task_retry.c (tasks that go back to the queue),
+ * task_engines.c (engines that come and go), task_clients.c (clients that go) and task_abort.c
+ * (tasks that are taken back). task_hooks.h has the places at which a restart hooks in. */
 #ifndef CONTROLLER_SCHEDULERS_TASK_H
 #define CONTROLLER_SCHEDULERS_TASK_H
 
@@ -67,6 +67,12 @@ loop_receive scheduler_from_client, scheduler_from_engine;
  * hook can say, or -1 where it was answered with an error. */
 int scheduler_accept(struct scheduler *scheduler, struct message *message,
                      const struct ipcl_member *msg_id, const struct handout *before);
+/* The engines that a task names: a malloc'ed array. Returns how many of them there are, or -1
+ * (memory is short). */
+long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
+                            struct worker ***targets);
+
+/* task_dispatch.c: */
 /* Signs a message for an engine and sends it; if it is a task's, the hand-out is noted first.
  * Returns 0, or -1 with the message unchanged except for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
@@ -75,16 +81,18 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
 void scheduler_rest(struct scheduler *scheduler, int delay_ms);
 /* Sends the tasks that can run now. */
 void scheduler_dispatch(struct scheduler *scheduler);
-/* The engines that a task names: a malloc'ed array. Returns how many of them there are, or -1
- * (memory is short). */
-long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
-                            struct worker ***targets);
+/* The same. `fresh` has just come, and `message` is the task as it came: it need not be
+ * restored. */
+void scheduler_dispatch_new(struct scheduler *scheduler, struct task *fresh,
+                            struct message *message);
+/* How long a task has waited or run by now, in microseconds. */
+long long scheduler_waited_us(const struct task *task);
+
+/* task_answers.c: */
 /* Frees a task that the balancer does not have. */
 void scheduler_free(struct task *task);
 /* Ends a task, and frees it. */
 void scheduler_end(struct scheduler *scheduler, struct task *task, bool success);
-
-/* task_answers.c: */
 /* Answers a task in place of an engine, and ends it. `content` (reply.h) is taken over. */
 void scheduler_answer(struct scheduler *scheduler, struct task *task, json_t *content);
 /* Answers a task with an error, and ends it. */

@@ -1,10 +1,24 @@
-/* Answers in an engine's place: to tasks that end otherwise, and to those that are not entered. The
- * task thread. */
+/* The ends of tasks, and answers in an engine's place: to tasks that no engine answers, and to
+ * those that are not entered. The task thread. */
 #include <string.h>
 
 #include "base/trace.h"
 #include "controller/delivery/reply.h"
 #include "controller/schedulers/task.h"
+
+void scheduler_free(struct task *task)
+{
+    guests_remove(task);
+    held_destroy(task->data);
+    free(task);
+}
+
+void scheduler_end(struct scheduler *scheduler, struct task *task, bool success)
+{
+    counter_add(&stats.tasks_finished[success ? STATS_END_OK : STATS_END_FAILED], 1);
+    balancer_finish(scheduler->balancer, task, success);
+    scheduler_free(task);
+}
 
 /* The header of a task that is put aside, and the client it came from. */
 static void request_of_task(struct task *task, struct reply_request *request)

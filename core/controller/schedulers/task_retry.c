@@ -8,7 +8,7 @@
 
 void scheduler_start_clock(struct task *task)
 {
-    task->since_ns = trace_clock();
+    task->since_ns = clock_ns();
     if (task->timeout > 0)
         task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }

@@ -1,0 +1,128 @@
+/* Tasks on their way to engines: those that can run are sent to the engines that the balancer
+ * chooses. The task thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/trace.h"
+#include "controller/schedulers/task.h"
+
+/* An engine may be registered before its socket has connected: then it gets no tasks for this
+ * long. */
+#define RETRY_MS 20
+/* The most that is sent before the sockets get their turn. */
+#define BATCH 256
+
+/* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
+ * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
+static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
+{
+    const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
+    zmq_msg_t *part = message_part(message, MESSAGE_METADATA);
+    json_t *metadata = session_unpack(scheduler->sessions.clients, part, NULL);
+    size_t size;
+    json_object_set_new(metadata, "attempt", json_integer(task->sent));
+    char *packed = metadata ? serial->pack(metadata, &size, NULL) : NULL;
+    json_decref(metadata);
+    int status = packed ? message_replace(part, packed, size) : -1;
+    free(packed);
+    return status;
+}
+
+static struct handout handout_of(const struct task *task)
+{
+    return (struct handout){.retries = task->retries, .deaths = task->deaths};
+}
+
+int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
+                      const struct task *task)
+{
+    const char *name = routes_of(&scheduler->routes, worker->uuid);
+    struct seal *seal = &scheduler->sessions.engine_seal;
+    size_t size = strlen(name);
+    if (task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker))
+        return -1;
+    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
+        return -1;
+    if (task) {
+        struct handout handout = handout_of(task);
+        handout.engine = handouts_hash(worker->uuid, strlen(worker->uuid));
+        handout.counter = worker->sealed ? seal->counter : 0;
+        handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
+    }
+    if (!message_send_to(message, scheduler->engines, name, size))
+        return 0;
+    if (task)
+        handouts_undo(scheduler->handouts);
+    return -1;
+}
+
+void scheduler_rest(struct scheduler *scheduler, int delay_ms)
+{
+    long long then = clock_ms() + delay_ms;
+    if (!balancer_suspended(scheduler->balancer) || then > scheduler->next_try_ms)
+        scheduler->next_try_ms = then;
+}
+
+long long scheduler_waited_us(const struct task *task)
+{
+    return (clock_ns() - task->since_ns) / 1000;
+}
+
+/* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
+ * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
+ * whether it was sent; where the engine is not connected the task waits again, and `message` is as
+ * it was. */
+static bool send_task(struct scheduler *scheduler, struct task *task, struct message *message)
+{
+    bool restored = true;
+    if (!message) {
+        message = &scheduler->outgoing;
+        message_clear(message);
+        restored = !held_restore(task->data, message);
+        if (restored && task->sent && renew(scheduler, task, message)) {
+            scheduler_fail(
+                scheduler, task, "ValueError",
+                "the task cannot run again: its metadata cannot be packed again, perhaps because "
+                "of a number beyond 64 bits");
+            return false;
+        }
+    }
+    if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
+        scheduler_rest(scheduler, RETRY_MS);
+        balancer_put_back(scheduler->balancer, task);
+        return false;
+    }
+    task->sent++;
+    task->cut = false;
+    return true;
+}
+
+void scheduler_dispatch_new(struct scheduler *scheduler, struct task *fresh,
+                            struct message *message)
+{
+    struct task *task;
+    size_t count = 0;
+    while (!scheduler->draining && count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
+        if (!send_task(scheduler, task, task == fresh ? message : NULL))
+            continue;
+        trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
+                         task->since_ns);
+        counter_add(&stats.tasks_sent, 1);
+        histogram_note(&stats.task_queue_seconds, scheduler_waited_us(task));
+        task->since_ns = clock_ns();
+        if (task->reported && report_add(&scheduler->report, REPORT_ASSIGNED, REPORT_TASK,
+                                         task->worker->id, task->msg_id, task->msg_id_size, NULL))
+            handouts_doubt(scheduler->handouts);
+        if (!task->reported && !scheduler->report.recording)
+            report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, task->worker->id,
+                       task->msg_id, task->msg_id_size, NULL);
+        task->reported = true;
+    }
+    scheduler->more = count > BATCH;
+}
+
+void scheduler_dispatch(struct scheduler *scheduler)
+{
+    scheduler_dispatch_new(scheduler, NULL, NULL);
+}
