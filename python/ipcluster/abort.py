@@ -3,8 +3,8 @@
 import json
 import threading
 import time
+import warnings
 from concurrent.futures import Future, wait
-from contextlib import suppress
 
 from ipcluster import _client, error as errors
 
@@ -62,7 +62,7 @@ def abort(connection, futures):
         # A request that an engine does not have is on its way to it, or answered, unless a scheduler that was not asked
         # has it.
         ending.update(set(answer.get("noted", ())).difference(() if asked else tasks))
-    _client.wait_all([waiting[msg_id] for msg_id in ending], max(deadline - time.monotonic(), 0))
+    _client.wait_all([waiting[msg_id] for msg_id in ending if msg_id in waiting], max(deadline - time.monotonic(), 0))
     return [msg_id for msg_id, future in waiting.items() if future.ready() and future.status == _client.ABORTED]
 
 
@@ -90,5 +90,9 @@ class AbortLater:
                 self._running = bool(futures)
             if not futures:
                 return
-            with suppress(errors.ConnectError):  # the connection ends, and nothing is open any more
+            try:
                 abort(self._connection, futures)
+            except errors.ConnectError:  # the connection ends, and nothing is open any more
+                pass
+            except Exception as error:
+                warnings.warn(f"{len(futures)} requests may not have been aborted: {error!r}", RuntimeWarning)

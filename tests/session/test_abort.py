@@ -1,10 +1,14 @@
 """Abort requests, frame by frame: whose requests an engine and the task scheduler stop, and what they answer."""
 
+import json
+import threading
+
 import pytest
 
 import controller_peer
+import framing
 from engine_peer import CLIENT, canning
-from support import wait_for_file
+from support import LONG, wait_for_file, wait_until
 from test_scheduler import Scheduler
 
 
@@ -153,3 +157,28 @@ def test_a_task_that_its_engine_aborts_is_not_tried_again(scheduler):
     task = s.submit(retries=3)
     s.run(task, status="aborted")
     assert s.result(task) == "aborted" and s.idle()
+
+
+# By a client
+
+
+@pytest.mark.parametrize("content", [{"aborted": ["nobody's"], "noted": []}, {"aborted": 7}])
+def test_an_answer_that_names_what_was_not_asked_for_keeps_nothing_else_from_being_aborted(controller, content):
+    import ipcluster
+
+    peer = controller()
+    engine = controller_peer.Engine(peer).open().beat()
+
+    def answer_abort(content):
+        asked = framing.read(controller_peer.next_frames(engine.control))
+        reply, _ = peer.message("abort_reply", {"status": "ok", **content}, parent=asked.header)
+        engine.control.send_multipart([*asked.identities, *reply])
+        return json.loads(asked.content)["msg_ids"]
+
+    with ipcluster.Client(str(peer.client_file), timeout=LONG) as client:
+        results = [client[0].apply_async(abs, -1) for _ in range(2)]
+        later = client.requests.abort_later
+        for result in results:
+            later.add(result.children)
+            assert answer_abort(content) == result.msg_ids
+            wait_until(lambda: not any(t.name == "ipcluster-abort" for t in threading.enumerate()), LONG, "it is done")

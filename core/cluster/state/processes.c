@@ -122,7 +122,7 @@ bool process_left(int64_t pid, int64_t born)
     if (born < seen.looked && !had_members(pid, born))
         return false;
     look_at_all();
-    return had_members(pid, born);
+    return had_members(pid, born) || !seen.looked;
 }
 
 void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES])
