@@ -595,6 +595,59 @@ def test_the_maps_arrows_are_the_includes_and_run_one_way():
         above.add(folder)
 
 
+def calls_of_the_objects(build):
+    """By each C file of the programs and plugins, without its suffix, those whose functions and variables it uses: as the objects have it."""
+    objects = {}
+    for path in SOURCES:
+        own = path.relative_to(TOP).with_suffix("")
+        for folder in (build / own.parent, build / own.parent / ".libs"):
+            for made in (folder / f"{own.name}.o", *folder.glob(f"*-{own.name}.o")):
+                if path.suffix == ".c" and made.exists():
+                    objects[str(made)] = str(own)
+    defined, used = collections.defaultdict(set), collections.defaultdict(set)
+    for line in subprocess.run(["nm", "-A", *objects], check=True, capture_output=True, text=True).stdout.splitlines():
+        made, symbol = line.split(":", 1)
+        kind, name = symbol.split()[-2:]
+        if kind == "U":
+            used[objects[made]].add(name)
+        elif kind in "TDBR":
+            defined[name].add(objects[made])
+    # close() of the gate stands in front of the C library's: its callers mean that.
+    one = {name: next(iter(owners)) for name, owners in defined.items() if len(owners) == 1 and name != "close"}
+    return {own: {one[name] for name in names if name in one} - {own} for own, names in used.items()}
+
+
+def circles_of(calls):
+    """The groups whose members reach each other."""
+
+    def reached(own):
+        found, left = set(), [own]
+        while left:
+            for other in calls.get(left.pop(), ()):
+                if other not in found:
+                    found.add(other)
+                    left.append(other)
+        return found
+
+    reach = {own: reached(own) for own in calls}
+    return {
+        frozenset(other for other in reach[own] if own in reach.get(other, ())) for own in calls if own in reach[own]
+    }
+
+
+def test_files_call_each_other_only_where_the_map_says_why():
+    calls = calls_of_the_objects(find_build())
+    assert len(calls) > 200 and "core/controller/hub/hub_tell" in calls["core/controller/hub/hub_ends"]
+    section = re.search(r"## Files that call each other(.*?)\n## ", MAP.read_text(), re.DOTALL).group(1)
+    rows = re.findall(r"^\| `([a-z/]+)` \| (`.+?`) \| \w", section, re.MULTILINE)
+    named = {frozenset(f"{folder}/{name}" for name in re.findall(r"`(\w+)`", files)) for folder, files in rows}
+    assert len(named) == len(rows) > 0
+    found = circles_of(calls)
+    assert (
+        found == named
+    ), f"not in the map: {[sorted(c) for c in found - named]}; no more: {[sorted(c) for c in named - found]}"
+
+
 def test_only_core_wire_knows_where_a_part_of_a_message_is():
     knows = re.compile(r"\bframes\[|message(?:->|\.)(?:frames|count|delimiter)\b|MESSAGE_(?:DELIMITER|FRAMES)")
     found = [
