@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ struct loop {
     const char *name;
     pthread_mutex_t turn; /* held by the thread that is at work, not while the loop waits */
     int wake_fd;          /* eventfd, source 0: ends the wait */
+    int outer_fd;         /* epoll over all descriptors; -1: no other loop waits for this one */
     atomic_bool stopping;
     struct source sources[SOURCES_MAX];
     struct pollfd descriptors[SOURCES_MAX];
@@ -87,6 +89,7 @@ struct loop *loop_create(const char *name, struct ipcl_error *error)
         return NULL;
     }
     loop->name = name;
+    loop->outer_fd = -1;
     pthread_mutex_init(&loop->turn, NULL);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop_add_fd(loop, loop->wake_fd, woken, loop)) {
@@ -97,15 +100,27 @@ struct loop *loop_create(const char *name, struct ipcl_error *error)
     return loop;
 }
 
+/* A socket that has nothing to read now: no signal is missed by what was sent on it before. */
+static void forget_sent(const void *socket)
+{
+    for (size_t i = 0; i < sent.count; i++)
+        if (sent.sockets[i] == socket)
+            sent.sockets[i] = sent.sockets[--sent.count];
+}
+
 void loop_destroy(struct loop *loop)
 {
     if (!loop)
         return;
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
+    if (loop->outer_fd >= 0)
+        close(loop->outer_fd);
     for (size_t i = 0; i < loop->count; i++)
-        if (loop->sources[i].socket)
+        if (loop->sources[i].socket) {
+            forget_sent(loop->sources[i].socket);
             zmq_close(loop->sources[i].socket);
+        }
     for (size_t i = 0; i < loop->kept_count; i++)
         zmq_close(loop->kept[i]);
     pthread_mutex_destroy(&loop->turn);
@@ -221,14 +236,6 @@ void loop_sent(void *socket)
         sent.sockets[sent.count++] = socket;
     else
         sent.overflow = true;
-}
-
-/* A socket that has nothing to read now: no signal is missed by what was sent on it before. */
-static void forget_sent(const void *socket)
-{
-    for (size_t i = 0; i < sent.count; i++)
-        if (sent.sockets[i] == socket)
-            sent.sockets[i] = sent.sockets[--sent.count];
 }
 
 /* Whether the source was sent on, which may have taken the signal of a message to it. */
@@ -442,4 +449,28 @@ void loop_leave(struct loop *loop)
     pthread_mutex_unlock(&loop->turn);
     if (any)
         loop_wake(loop);
+}
+
+int loop_descriptor(struct loop *loop)
+{
+    if (loop->outer_fd < 0)
+        loop->outer_fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+    for (size_t i = 0; i < loop->count && loop->outer_fd >= 0; i++)
+        if (epoll_ctl(loop->outer_fd, EPOLL_CTL_ADD, loop->descriptors[i].fd, &event) &&
+            errno != EEXIST)
+            return -1;
+    return loop->outer_fd;
+}
+
+void loop_turn(struct loop *loop)
+{
+    pthread_mutex_lock(&loop->turn);
+    running = loop;
+    for (size_t i = 0; i < loop->count; i++)
+        loop->sources[i].check = true;
+    while (serve_round(loop) && !loop->stopping)
+        ;
+    running = NULL;
+    pthread_mutex_unlock(&loop->turn);
 }

@@ -67,6 +67,13 @@ bool loop_enter(struct loop *loop);
 void loop_leave(struct loop *loop);
 /* Notes that this thread has sent on `socket`. */
 void loop_sent(void *socket);
+/* For a thread that waits in another event loop: this descriptor is readable when something may
+ * have arrived. It belongs to the loop; nothing may be added later. Returns -1 with errno set if it
+ * cannot be made. */
+int loop_descriptor(struct loop *loop);
+/* Hands everything that has arrived to its functions, without waiting. Such a thread calls this
+ * each time before it waits. */
+void loop_turn(struct loop *loop);
 /* Hands everything that has arrived at `socket` to its function. Does nothing if `socket` is NULL.
  * Only from one of the loop's functions. */
 void loop_drain(struct loop *loop, void *socket);

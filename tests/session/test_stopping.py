@@ -400,8 +400,7 @@ def test_stop_and_list_do_not_take_for_gone_what_a_launcher_does_not_find_again(
         "stale"
     ]
     kill([engine])
-    wait_until(lambda: not named(box, "ipengine"), LONG, "it has ended")
-    assert "Stopped" in box.ipcluster("stop", env=env, check=True).out
+    wait_until(lambda: "Stopped" in box.ipcluster("stop", env=env).out, LONG, "the engine and its watcher have ended")
     assert_nothing_left(box, box.profile_dir())
 
 

@@ -1,6 +1,7 @@
 /* A thread's loop: it misses no message, whatever was sent meanwhile, and it ends when it is
  * told. */
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -14,7 +15,8 @@
 #include "wire/loop.h"
 #include "wire/socket.h"
 
-#define ROUNDS 20000
+#define ROUNDS      20000
+#define PATIENCE_MS 5000
 
 static void *context;
 
@@ -103,6 +105,29 @@ Test(loop, loses_no_message_however_threads_meet)
     loop_stop(left.loop);
     pthread_join(threads[0], NULL);
     cr_assert_geq(right.received, ROUNDS);
+    cr_assert_geq(left.aside_received + 1, ROUNDS / 7 / 2);
+    message_close(&first);
+    loop_destroy(left.loop);
+    loop_destroy(right.loop);
+}
+
+Test(loop, loses_no_message_inside_another_loop)
+{
+    struct player left, right;
+    struct message first;
+    pthread_t thread;
+    open_player(&left, "left", true);
+    open_player(&right, "right", false);
+    struct pollfd outer = {.fd = loop_descriptor(left.loop), .events = POLLIN};
+    cr_assert_eq(loop_descriptor(left.loop), outer.fd);
+    message_init(&first);
+    message_append(&first, "ball", 4);
+    message_send(&first, left.socket);
+    pthread_create(&thread, NULL, play, &right);
+    for (loop_turn(left.loop); left.received < ROUNDS; loop_turn(left.loop))
+        cr_assert_eq(poll(&outer, 1, PATIENCE_MS), 1, "a message was missed: %u of %u, %u aside",
+                     left.received, right.received, left.aside_received);
+    pthread_join(thread, NULL);
     cr_assert_geq(left.aside_received + 1, ROUNDS / 7 / 2);
     message_close(&first);
     loop_destroy(left.loop);

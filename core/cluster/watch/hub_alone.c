@@ -21,6 +21,8 @@ static struct hub_watch *open_alone(struct registry *registry, const char *path,
         free(watch);
         return NULL;
     }
+    watch->link.take = hub_watch_take;
+    watch->link.self = watch;
     if (hub_link_open(&watch->link, registry, path, error) == 0) {
         /* Nobody reads here what the hub publishes, and some stay for days. */
         zmq_setsockopt(watch->link.notification, ZMQ_UNSUBSCRIBE, "", 0);
@@ -42,42 +44,59 @@ static const json_t *ask_alone(struct hub_watch *watch, const char *request, jso
     json_decref(content);
     while (!json_object_get(watch->answers, answer) && end > clock_ms())
         if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
-            hub_watch_drain(watch, socket);
+            hub_link_read(&watch->link);
     return json_object_get(watch->answers, answer);
 }
 
+/* Engines that are asked. */
+struct asked_engines {
+    const void *socket;
+    json_t *asked;   /* their uuids by the msg_ids of the requests */
+    json_t *answers; /* what the answers say, by the uuids */
+};
+
+/* An answer belongs to the engine whose request it names, whatever it says about itself. It need
+ * not come from that engine: the controller answers for an engine that has gone. */
+static void take_engine_answer(void *self, const void *socket, const struct hub_message *message)
+{
+    struct asked_engines *engines = self;
+    json_t *uuid = message && socket == engines->socket
+                       ? json_object_get(engines->asked, message->answers)
+                       : NULL;
+    if (!uuid)
+        return;
+    json_object_set(engines->answers, json_string_value(uuid), message->content);
+    json_object_del(engines->asked, message->answers);
+}
+
 /* Sends each of these engines a control message, and waits until all have answered, or none more
- * does for so long. An answer belongs to the engine whose request it names, whatever it says about
- * itself. It need not come from that engine: the controller answers for an engine that has gone.
- * Returns the answers' contents by the uuids of the engines, a new object. */
+ * does for so long. Returns the answers' contents by the uuids of the engines, a new object. */
 static json_t *ask_engines(struct hub_watch *watch, const json_t *uuids, const char *request,
                            const json_t *content, int timeout_ms)
 {
-    void *socket = watch->link.control;
-    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
-    json_t *asked = json_object(), *answers = json_object(), *uuid;
-    struct hub_message received;
-    size_t i;
+    struct asked_engines engines = {
+        .socket = watch->link.control, .asked = json_object(), .answers = json_object()};
+    zmq_pollitem_t item = {.socket = watch->link.control, .events = ZMQ_POLLIN};
+    json_t *uuid;
+    size_t i, left;
     json_array_foreach (uuids, i, uuid) {
-        const char *msg_id =
-            hub_link_send(&watch->link, socket, json_string_value(uuid), request, content);
-        json_object_set(asked, msg_id, uuid);
+        const char *msg_id = hub_link_send(&watch->link, watch->link.control,
+                                           json_string_value(uuid), request, content);
+        json_object_set(engines.asked, msg_id, uuid);
     }
+    watch->link.take = take_engine_answer;
+    watch->link.self = &engines;
     long long end = clock_ms() + timeout_ms;
-    while (json_object_size(asked) > 0 && end > clock_ms()) {
-        if (zmq_poll(&item, 1, (long)(end - clock_ms())) <= 0 ||
-            hub_link_receive(&watch->link, socket, &received) != HUB_LINK_MESSAGE)
-            continue;
-        uuid = json_object_get(asked, received.answers);
-        if (uuid) {
-            json_object_set(answers, json_string_value(uuid), received.content);
-            json_object_del(asked, received.answers);
+    while ((left = json_object_size(engines.asked)) > 0 && end > clock_ms()) {
+        if (zmq_poll(&item, 1, (long)(end - clock_ms())) > 0)
+            hub_link_read(&watch->link);
+        if (json_object_size(engines.asked) < left)
             end = clock_ms() + timeout_ms;
-        }
-        hub_message_release(&received);
     }
-    json_decref(asked);
-    return answers;
+    watch->link.take = hub_watch_take;
+    watch->link.self = watch;
+    json_decref(engines.asked);
+    return engines.answers;
 }
 
 /* All connections are made: also a controller that is full answers. */

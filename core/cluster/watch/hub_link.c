@@ -15,9 +15,10 @@
 /* How long the addresses of a controller on another host may take to answer. */
 #define REACH_MS 2000
 
-/* Three sockets, each with a connection, and descriptors of processes that are being started. More
- * engines do not need more: so the limit is not raised, and engines inherit it unchanged. */
-#define OWN_DESCRIPTORS 12
+/* Three sockets, each with a connection, their loop, and descriptors of processes that are being
+ * started. More engines do not need more: so the limit is not raised, and engines inherit it
+ * unchanged. */
+#define OWN_DESCRIPTORS 14
 
 /* Returns a socket connected to one of the hub's ports, or NULL with `error` set. */
 static void *connect_port(struct hub_link *link, int type, int port, struct ipcl_error *error)
@@ -79,6 +80,67 @@ static int open_session(struct hub_link *link, struct registry *registry, const 
     return 0;
 }
 
+static void hub_message_release(struct hub_message *message)
+{
+    json_decref(message->header);
+    json_decref(message->parent);
+    json_decref(message->metadata);
+    json_decref(message->content);
+}
+
+static void hand_over(struct hub_link *link, const void *socket, struct message *message)
+{
+    struct hub_message read = {
+        .header = session_unpack(link->session, message_part(message, MESSAGE_HEADER), NULL),
+        .parent = session_unpack(link->session, message_part(message, MESSAGE_PARENT), NULL),
+        .metadata = session_unpack(link->session, message_part(message, MESSAGE_METADATA), NULL),
+        .content = session_unpack(link->session, message_part(message, MESSAGE_CONTENT), NULL)};
+    read.type = json_string_value(json_object_get(read.header, "msg_type"));
+    read.answers = json_string_value(json_object_get(read.parent, "msg_id"));
+    link->take(link->self, socket, &read);
+    hub_message_release(&read);
+}
+
+static void receive(struct hub_link *link, const void *socket, enum session_verdict verdict,
+                    struct message *message)
+{
+    static struct log_limit limit;
+    if (verdict == SESSION_ACCEPTED)
+        hand_over(link, socket, message);
+    else if (socket == link->notification && verdict == SESSION_STALE)
+        link->take(link->self, socket, NULL);
+    else
+        log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
+                    session_verdict_text(verdict));
+}
+
+static void on_notification(void *self, struct message *message)
+{
+    struct hub_link *link = self;
+    receive(link, link->notification, published_verify(&link->notification_seal, message), message);
+}
+
+static void on_answer(void *self, struct message *message)
+{
+    struct hub_link *link = self;
+    receive(link, link->query,
+            seal_verify(&link->query_seal, message, session_id(link->session), SESSION_ID_LENGTH),
+            message);
+}
+
+static void on_engine_answer(void *self, struct message *message)
+{
+    struct hub_link *link = self;
+    receive(link, link->control,
+            seal_verify(&link->control_seal, message, session_id(link->session), SESSION_ID_LENGTH),
+            message);
+}
+
+void hub_link_read(struct hub_link *link)
+{
+    loop_turn(link->loop);
+}
+
 static int open_sockets(struct hub_link *link, struct ipcl_error *error)
 {
     const struct socket_needs needs = {
@@ -86,14 +148,18 @@ static int open_sockets(struct hub_link *link, struct ipcl_error *error)
     link->context = socket_context(&needs, error);
     if (!link->context)
         return -1;
+    link->loop = loop_create("ipcluster", error);
+    if (!link->loop)
+        return -1;
     reach_choose(&link->connection, link->connection.registration, link->context, REACH_MS);
     link->notification = connect_port(link, ZMQ_SUB, link->connection.notification, error);
-    link->query = link->notification
-                      ? connect_port(link, ZMQ_DEALER, link->connection.registration, error)
-                      : NULL;
-    link->control =
-        link->query ? connect_port(link, ZMQ_DEALER, link->connection.control, error) : NULL;
-    return link->control ? 0 : -1;
+    if (loop_add(link->loop, link->notification, on_notification, link))
+        return -1;
+    link->query = connect_port(link, ZMQ_DEALER, link->connection.registration, error);
+    if (loop_add(link->loop, link->query, on_answer, link))
+        return -1;
+    link->control = connect_port(link, ZMQ_DEALER, link->connection.control, error);
+    return loop_add(link->loop, link->control, on_engine_answer, link);
 }
 
 int hub_link_open(struct hub_link *link, struct registry *registry, const char *path,
@@ -134,12 +200,7 @@ const char *hub_link_send(struct hub_link *link, void *socket, const char *engin
 
 void hub_link_close(struct hub_link *link)
 {
-    if (link->query)
-        zmq_close(link->query);
-    if (link->notification)
-        zmq_close(link->notification);
-    if (link->control)
-        zmq_close(link->control);
+    loop_destroy(link->loop);
     if (link->context)
         zmq_ctx_term(link->context);
     seal_release(&link->query_seal);
@@ -157,55 +218,4 @@ void hub_link_note_life(struct hub_link *link, const json_t *content)
     memcpy(link->life, life, sizeof(life));
     published_begin(&link->notification_seal,
                     (uint64_t)json_integer_value(json_object_get(content, "notified")));
-}
-
-static enum session_verdict verify(struct hub_link *link, const void *socket,
-                                   struct message *message)
-{
-    if (socket == link->notification)
-        return published_verify(&link->notification_seal, message);
-    return seal_verify(socket == link->query ? &link->query_seal : &link->control_seal, message,
-                       session_id(link->session), SESSION_ID_LENGTH);
-}
-
-enum hub_link_outcome hub_link_receive(struct hub_link *link, void *socket,
-                                       struct hub_message *received)
-{
-    static struct log_limit limit;
-    struct message message;
-    enum hub_link_outcome outcome = HUB_LINK_DROPPED;
-    message_init(&message);
-    if (message_recv(&message, socket, ZMQ_DONTWAIT) < 0) {
-        message_close(&message);
-        return HUB_LINK_EMPTY;
-    }
-    enum session_verdict verdict = verify(link, socket, &message);
-    if (socket == link->notification && verdict == SESSION_STALE) {
-        outcome = HUB_LINK_STALE;
-    } else if (verdict != SESSION_ACCEPTED) {
-        log_limited(&limit, IPCL_LOG_WARN, "a message from the hub was dropped: %s",
-                    session_verdict_text(verdict));
-    } else {
-        received->header =
-            session_unpack(link->session, message_part(&message, MESSAGE_HEADER), NULL);
-        received->parent =
-            session_unpack(link->session, message_part(&message, MESSAGE_PARENT), NULL);
-        received->metadata =
-            session_unpack(link->session, message_part(&message, MESSAGE_METADATA), NULL);
-        received->content =
-            session_unpack(link->session, message_part(&message, MESSAGE_CONTENT), NULL);
-        received->type = json_string_value(json_object_get(received->header, "msg_type"));
-        received->answers = json_string_value(json_object_get(received->parent, "msg_id"));
-        outcome = HUB_LINK_MESSAGE;
-    }
-    message_close(&message);
-    return outcome;
-}
-
-void hub_message_release(struct hub_message *received)
-{
-    json_decref(received->header);
-    json_decref(received->parent);
-    json_decref(received->metadata);
-    json_decref(received->content);
 }

@@ -115,10 +115,12 @@ static void take_notification(struct hub_watch *watch, const char *type, const j
     }
 }
 
-static void take_message(struct hub_watch *watch, const void *socket,
-                         const struct hub_message *message)
+void hub_watch_take(void *self, const void *socket, const struct hub_message *message)
 {
-    const char *type = message->type;
+    struct hub_watch *watch = self;
+    if (!message)
+        ask_soon(watch);
+    const char *type = message ? message->type : NULL;
     if (!type || !message->content)
         return;
     /* Other answers are late: nothing waits for them any more. */
@@ -132,20 +134,6 @@ static void take_message(struct hub_watch *watch, const void *socket,
         hub_measure_reply(watch, message);
     if (watch->answered && watch->events.changed)
         watch->events.changed(watch->events.context, watch);
-}
-
-void hub_watch_drain(struct hub_watch *watch, void *socket)
-{
-    struct hub_message message;
-    enum hub_link_outcome outcome;
-    while ((outcome = hub_link_receive(&watch->link, socket, &message)) != HUB_LINK_EMPTY) {
-        if (outcome == HUB_LINK_STALE)
-            ask_soon(watch);
-        if (outcome != HUB_LINK_MESSAGE)
-            continue;
-        take_message(watch, socket, &message);
-        hub_message_release(&message);
-    }
 }
 
 /* All connections are made: also a controller that is full answers. */
@@ -188,9 +176,7 @@ static void ask_hub(uv_timer_t *timer)
     struct hub_watch *watch = timer->data;
     watch->asking_soon = false;
     note_connection(watch);
-    hub_watch_drain(watch, watch->link.query);
-    hub_watch_drain(watch, watch->link.notification);
-    hub_watch_drain(watch, watch->link.control);
+    hub_link_read(&watch->link);
     if (!watch->events.changed)
         return; /* what has come was the last */
     if (watch->presence == HUB_THERE && has_gone(watch)) {
@@ -199,16 +185,20 @@ static void ask_hub(uv_timer_t *timer)
         return;
     }
     request_list(watch);
-    hub_watch_drain(watch, watch->link.query);
 }
 
-static void socket_ready(uv_poll_t *poll, int status, int events)
+static void before_wait(uv_prepare_t *prepare)
 {
-    struct hub_watch *watch = poll->data;
+    struct hub_watch *watch = prepare->data;
+    hub_link_read(&watch->link);
+}
+
+/* What ends the wait is read before the next. */
+static void on_arrival(uv_poll_t *poll, int status, int events)
+{
+    (void)poll;
     (void)status;
     (void)events;
-    hub_watch_drain(watch,
-                    poll == &watch->query_poll ? watch->link.query : watch->link.notification);
 }
 
 static int open_monitor(struct hub_watch *watch, struct ipcl_error *error)
@@ -244,17 +234,15 @@ static void handle_closed(uv_handle_t *handle)
         hub_watch_free(watch);
 }
 
-static int watch_socket(struct hub_watch *watch, uv_loop_t *loop, uv_poll_t *poll, void *socket)
+/* Returns 0 or -1. */
+static int watch_link(struct hub_watch *watch, uv_loop_t *loop)
 {
-    int fd;
-    size_t size = sizeof(fd);
-    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
-    int code = uv_poll_init(loop, poll, fd);
-    if (code != 0)
-        return code;
-    poll->data = watch;
+    int fd = loop_descriptor(watch->link.loop);
+    if (fd < 0 || uv_poll_init(loop, &watch->arrival, fd))
+        return -1;
+    watch->arrival.data = watch;
     watch->open_handles++;
-    return uv_poll_start(poll, UV_READABLE, socket_ready);
+    return uv_poll_start(&watch->arrival, UV_READABLE, on_arrival) ? -1 : 0;
 }
 
 struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, const char *path,
@@ -266,19 +254,22 @@ struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, c
         return NULL;
     }
     watch->events = *events;
+    watch->link.take = hub_watch_take;
+    watch->link.self = watch;
     if (hub_link_open(&watch->link, registry, path, error) < 0 || open_monitor(watch, error) < 0) {
         hub_watch_free(watch);
         return NULL;
     }
     uv_timer_init(loop, &watch->ask);
-    watch->ask.data = watch;
-    watch->open_handles = 1;
-    if (watch_socket(watch, loop, &watch->query_poll, watch->link.query) != 0 ||
-        watch_socket(watch, loop, &watch->notification_poll, watch->link.notification) != 0) {
+    uv_prepare_init(loop, &watch->before_wait);
+    watch->ask.data = watch->before_wait.data = watch;
+    watch->open_handles = 2;
+    if (watch_link(watch, loop)) {
         ipcl_error_set(error, "the event loop cannot watch the connection to the hub");
         hub_watch_destroy(watch);
         return NULL;
     }
+    uv_prepare_start(&watch->before_wait, before_wait);
     uv_timer_start(&watch->ask, ask_hub, 0, HUB_ASK_MS);
     return watch;
 }
@@ -289,10 +280,9 @@ void hub_watch_destroy(struct hub_watch *watch)
         return;
     watch->events.changed = NULL;
     uv_close((uv_handle_t *)&watch->ask, handle_closed);
-    if (watch->query_poll.data)
-        uv_close((uv_handle_t *)&watch->query_poll, handle_closed);
-    if (watch->notification_poll.data)
-        uv_close((uv_handle_t *)&watch->notification_poll, handle_closed);
+    uv_close((uv_handle_t *)&watch->before_wait, handle_closed);
+    if (watch->arrival.data)
+        uv_close((uv_handle_t *)&watch->arrival, handle_closed);
 }
 
 enum hub_presence hub_watch_presence(const struct hub_watch *watch)

@@ -31,9 +31,9 @@ struct watched_engine {
 struct hub_watch {
     struct hub_watch_events events;
     struct hub_link link;
-    void *monitor; /* PAIR: the end of the query's connection, and its return */
-    uv_poll_t query_poll;
-    uv_poll_t notification_poll;
+    void *monitor;     /* PAIR: the end of the query's connection, and its return */
+    uv_poll_t arrival; /* of messages */
+    uv_prepare_t before_wait;
     uv_timer_t ask;
     unsigned open_handles;
     bool answered;
@@ -54,9 +54,8 @@ struct hub_watch {
     json_t *answers; /* the last ones of each type, by type, for hub_alone.c; NULL: not kept */
 };
 
-/* Takes all messages that have come. ZMQ_FD only tells of changes, so call this also after each
- * sending. */
-void hub_watch_drain(struct hub_watch *watch, void *socket);
+/* Takes a message (hub_link.h). */
+hub_link_take hub_watch_take;
 /* hub_measure.c: takes what an answer says about work. Call it after the engines are taken. */
 void hub_measure_take(struct hub_watch *watch, const json_t *content);
 /* hub_measure.c: takes the answer of an engine that was told to end. */
