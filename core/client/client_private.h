@@ -92,7 +92,7 @@ struct client_io {
     size_t resolved_count;
     size_t kept_bytes; /* of requests that may be sent again */
     size_t open_tasks; /* tasks that are not resolved */
-    /* when to say that no engine can run these tasks; 0: one can, -1: it was said */
+    /* when to say that no engine can run these tasks; 0: not now, -1: it was said */
     long long alone_ms;
     struct known_engine *engines; /* a hash by uuid */
     long long next_failure_ms;    /* when the next dead engine's requests fail; 0: none has died */

@@ -72,7 +72,7 @@ struct ipcl_future {
     int sent_again;            /* how often it was */
     long long output_expected; /* as the reply says; -1 while that is not known */
     long long answered_ms;
-    long long resolved_ms;             /* or later: when output was last seen to come */
+    long long resolved_ms;             /* or later: when it was last checked for output */
     long long output_ms;               /* when output last came */
     struct ipcl_future *next_resolved; /* of the futures that wait for the end of their output */
 };

@@ -24,9 +24,10 @@ int sockets_sign(struct ipcl_client *client, enum client_socket index, struct me
 /* The same for a request that asks for the controller's life. */
 int sockets_introduce(struct ipcl_client *client, struct message *message,
                       struct ipcl_error *error);
-/* Returns whether a message verifies; otherwise does sockets_refuse(). */
+/* Returns whether a message verifies. If not, does sockets_refuse(), unless a new controller that
+ * has not answered yet may have published it. */
 bool sockets_verify(struct ipcl_client *client, enum client_socket index, struct message *message);
-/* Counts and logs a message that is refused. */
+/* Counts and logs a message that is refused, and tells the program (IPCL_EVENT_REFUSED). */
 void sockets_refuse(struct ipcl_client *client, const char *reason);
 /* Handles what has come on all sockets. */
 void sockets_drain(struct ipcl_client *client);

@@ -30,8 +30,8 @@ struct settings_flag {
     const char *help;
 };
 
-/* An environment variable of ipyparallel that sets a setting: {"IPP_CLUSTER_ID",
- * "BaseParallelApplication", "cluster_id"}. Every setting also has a variable of ours, which
+/* A further environment variable that sets a setting, such as one of ipyparallel:
+ * {"IPP_CLUSTER_ID", "BaseParallelApplication", "cluster_id"}. The variable that every setting has
  * wins. */
 struct settings_variable {
     const char *variable;

@@ -152,7 +152,7 @@ bool others_passed(const struct settings *settings, const char *class_name, cons
 void others_add_passed(const struct settings *settings, json_t *classes);
 /* Whether a row accepts the setting without a value of its own: IPCL_PASSED or IPCL_IGNORED. */
 bool others_accepted(const struct settings *settings, const char *class_name, const char *name);
-/* The row whose alias is the `same` as a word; NULL if there is none. */
+/* The row that has `alias`, by the comparison `same`; NULL if there is none. */
 const struct other_row *others_alias(const struct settings *settings, const char *alias,
                                      bool (*same)(void *alias, const char *word));
 /* Offers the names of these rows as candidates for a mistyped one. */

@@ -9,8 +9,8 @@
 #include "wire/message.h"
 #include "wire/seal.h"
 
-/* How many answers are kept, in case they are lost when a controller ends: the newest ones, if they
- * are not larger than this. */
+/* How many answers are kept, in case they are lost when a controller ends: the newest of those with
+ * at most RECALL_ANSWER_BYTES. */
 #define RECALL_ANSWERS      64
 #define RECALL_ANSWER_BYTES (64 * 1024)
 
@@ -25,7 +25,7 @@ struct answered {
 
 struct recall {
     char life[SEAL_LIFE_TEXT]; /* of the controller that has asked */
-    uint64_t before; /* the counter of the last task that came before it asked: an earlier one's */
+    uint64_t before; /* the counter of the last task that came before this controller asked */
     uint64_t newest; /* the counter of the last task that came (seal.h) */
     struct answered answers[RECALL_ANSWERS];
     size_t next; /* where the next goes */

@@ -4,7 +4,7 @@
  * Search path, first hit wins: $IPCLUSTER_PLUGIN_PATH (colon separated), the profile's plugins/,
  * ~/.local/lib/ipcluster, the installed folder; in a build tree its own plugins/ in place of the
  * installed folder. Each has a folder for each kind: launchers, mpi, serial, kernels, stores. A
- * folder that is reached by several paths counts once, and so does a file.
+ * folder that is reached by several paths counts once, and so does a file of the same name.
  *
  * Thread: loading takes a lock on libltdl's process-wide state; a loaded plugin is never
  * unloaded. */

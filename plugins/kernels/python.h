@@ -61,7 +61,7 @@ struct ipcl_buffer *python_buffers_out(PyObject *list, size_t *count);
 void python_buffers_drain(void);
 
 /* python_host.c: the module _ipcluster_host. */
-extern struct python_kernel *python_kernel; /* the process's one */
+extern struct python_kernel *python_kernel; /* the process's one; python_interrupt.c has it */
 /* Makes the module importable. Returns 0 or -1 with an exception. */
 int python_host_start(void);
 /* JSON text to a json_t. NULL with an exception. */

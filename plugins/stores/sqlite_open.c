@@ -1,6 +1,6 @@
 /* Opening the SQLite store's file: it is made, taken for this controller alone, and its tables and
- * statements are made ready. And what all use of them needs: errors, and statements with their
- * parameters. */
+ * statements are made ready. Also what the store's other files need: errors, statements with their
+ * parameters, and the release of buffers. */
 #include "sqlite.h"
 
 #include <errno.h>

@@ -31,6 +31,7 @@ int timeout_from(PyObject *seconds);
 /* Frees an object of one of these types. */
 void object_free(PyObject *self);
 
+/* buffers.c: */
 /* Makes buffers from the members of a list. Returns a malloc'ed array, or NULL with an exception
  * set. */
 struct ipcl_buffer *buffers_from(PyObject *list, size_t *count);
@@ -40,6 +41,7 @@ void buffers_collect(void);
 /* A list of bytes objects (small ones) and memoryviews, which keep `owner`. */
 PyObject *buffers_to_list(PyObject *owner, const struct ipcl_buffer *buffers, size_t count);
 
+/* future.c: */
 /* Takes over a reference. */
 PyObject *future_wrap(struct ipcl_future *future);
 /* NULL with an exception set if `object` is not a future. */
@@ -48,6 +50,7 @@ extern PyMethodDef future_functions[]; /* functions of the module */
 /* In a forked child: sets the exception for code that waits for a future of the parent's. */
 void future_set_forked(void);
 
+/* connection.c */
 PyObject *connection_connect(PyObject *module, PyObject *args, PyObject *keywords);
 
 #endif

@@ -213,8 +213,8 @@ static int batch_stop(void *self, struct ipcl_error *error)
     return 0;
 }
 
-/* Whether the id that an engine has for its job may be this job's: elements of an array have the
- * array's number. */
+/* Whether an engine's name for its job, "Slurm job 12", may mean this job: elements of an array
+ * have the array's number. */
 static bool may_be(const struct batch_job *job, const char *name)
 {
     const char *id = strstr(name, " job ");

@@ -14,8 +14,8 @@ extern const struct ipcl_launcher_class batch_class;
 void *batch_create(const struct ipcl_batch_system *system, const struct ipcl_option_table *settings,
                    const struct ipcl_launcher_class *class,
                    const struct ipcl_launcher_services *services, struct ipcl_error *error);
-/* Its jobs are expected to end: asks for their states now. `lost`: only the job whose engine is
- * lost, by the id that the engine has for it; NULL: all. */
+/* Its jobs are expected to end: asks for their states now. `lost`: only for the job of a lost
+ * engine, as the engine names it ("Slurm job 12"); NULL: for all. */
 void batch_look(void *self, const char *lost);
 /* Whether it has several jobs, which each go on without the others. */
 bool batch_goes_on(const void *self);

@@ -43,10 +43,9 @@ struct batch_job {
     char id[BATCH_ID_BYTES];
     char script[PATH_BYTES];
     char output[PATH_BYTES];
-    char
-        ends[PATH_BYTES]; /* the file in which its engines' wrappers say how they ended; "": none */
-    unsigned ended;       /* copies whose end was reported singly */
-    unsigned told, written; /* lines of that file: how many were reported, and were there last */
+    char ends[PATH_BYTES];  /* where its engines' wrappers note how they ended; "": nowhere */
+    unsigned ended;         /* copies whose end was reported singly */
+    unsigned told, written; /* lines of that file: how many are done with, and were there last */
     char text[BATCH_TEXT_BYTES]; /* what it waits for, or how it runs; "": nothing to say */
     double began;                /* the submission, in seconds since the epoch */
     char trouble[PATH_BYTES + IPCL_ERROR_BYTES]; /* what failed at the submission; it is told if
@@ -116,7 +115,7 @@ char *batch_script(struct batch_job *job, const struct ipcl_launch *launch,
 
 /* batch_submit.c: submits the planned jobs, one after the other. */
 void batch_submit(struct batch *batch);
-/* Looks by its name for a job whose submission may have failed or not. */
+/* Looks for a job by its name, if it is not known whether its submission succeeded. */
 void batch_find(struct batch_job *job);
 
 /* Whether it must end: all must, or it is not wanted any more. */

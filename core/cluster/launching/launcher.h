@@ -59,8 +59,8 @@ unsigned launcher_stop_ms(const struct launcher *launcher);
 /* Whether it may start programs on other hosts. */
 bool launcher_is_elsewhere(const struct launcher *launcher);
 /* What it started is about to end by itself: if a batch system has to be asked for that, it is
- * asked at once. `lost`: only for the batch job of a lost engine, by the id that the engine has for
- * it; NULL: for all. */
+ * asked at once. `lost`: only for the batch job of a lost engine, as the engine names it; NULL: for
+ * all. */
 void launcher_look(struct launcher *launcher, const char *lost);
 /* Whether it has several batch jobs, which each go on without the others, also before all have
  * begun. */

@@ -94,8 +94,8 @@ static void add_setting(struct argv_words *words, const struct cluster *cluster,
         add_word(words, option, value);
 }
 
-/* Names the Python of the user who starts engines, if none is given: other hosts do not have our
- * environment. */
+/* Adds the Python that the user named, and that of the program that starts the cluster or of the
+ * activated environment: other hosts do not have our environment. */
 static void add_python(struct argv_words *words, const struct cluster *cluster)
 {
     const char *given = settings_string(cluster->settings, "Cluster", "client_python");

@@ -39,9 +39,8 @@ struct cluster {
     struct profile profile;
     const char *cluster_id;
     bool quiet;
-    char **argv; /* the command line, NULL-terminated, with asterisks instead of keys */
-    char *
-        *words; /* the words of the command line that are no options; this struct frees the array */
+    char **argv;  /* the command line, NULL-terminated, with asterisks instead of keys */
+    char **words; /* of the command line, without options; the array is freed with the cluster */
     int word_count;
     char **extra; /* the words after --, for the program of extra_role; NULL-terminated */
     enum ipcl_role extra_role;
@@ -89,8 +88,8 @@ const char *cluster_launcher_name(const struct cluster *cluster, enum ipcl_role 
 /* The name of the engine set; `label` if none was given. */
 const char *cluster_set_name(const struct cluster *cluster, const char *label);
 #define ENGINES_MAX 1000000 /* as many may be asked for */
-/* How many engines to start: as many as were asked for, or one for each processor. Returns 0 or -1
- * with `error` set. */
+/* How many engines to start: n; without it, n_min (or none) if n_max is given, else one for each
+ * processor. Returns 0 or -1 with `error` set. */
 int cluster_engine_count(const struct cluster *cluster, unsigned *count, struct ipcl_error *error);
 
 /* How many registered engines end the start; if there are fewer engines, all of them do. `queued`
@@ -106,8 +105,8 @@ void cluster_words(const struct cluster *cluster, char *text, size_t size);
  * `error` set, also if it cannot be run: a program of its name on PATH may be another package's. */
 int cluster_program(enum ipcl_role role, char path[PATH_BYTES], struct ipcl_error *error);
 /* A command line for a role's program with its own arguments: NULL-terminated, for
- * cluster_free_argv(). NULL with `error` set. Engines are told their set, and
- * their ids if `ids` is not "". */
+ * cluster_free_argv(). NULL with `error` set. Engines are told their set, and their ids if `ids` is
+ * not "". */
 char **cluster_argv(const struct cluster *cluster, const struct launcher_choice *choice,
                     const char *engine_set, const char *ids, struct ipcl_error *error);
 void cluster_free_argv(char **argv);

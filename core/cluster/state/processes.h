@@ -26,8 +26,8 @@ void processes_walk(void (*visit)(void *context, const struct seen_process *proc
 int64_t process_born(int64_t pid);
 /* Whether this process still runs, and not another that has its pid now. */
 bool process_runs(int64_t pid, int64_t born);
-/* Whether it runs, or has left processes in the session that it leads; true if memory is short. For
- * many that have gone, all processes are looked at only once. */
+/* Whether it runs, or has left processes in the session that it leads; true if memory is too short
+ * to list all processes. For many that have gone, they are listed only once. */
 bool process_left(int64_t pid, int64_t born);
 /* The mark that a supervisor gives to processes that it starts: base/mark.h. */
 void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES]);

@@ -15,7 +15,8 @@ bool logs_tail(const char *path, unsigned lines, FILE *stream);
 void logs_await_end(const char *path, int patience_ms);
 /* Removes the files of earlier runs of this cluster, "ipengine[-ID]-TIME-PID...", and likewise of
  * ipcontroller and ipcluster. Also removes those of clusters with other ids, except the `kept_max`
- * newest. Files of a cluster with a state in `pid_dir` are kept. */
+ * newest. Keeps files whose ipcluster has a state in `pid_dir`, and all files of another cluster
+ * that has one. */
 void logs_clean(const char *folder, const char *pid_dir, const char *cluster_id, size_t kept_max);
 
 #endif

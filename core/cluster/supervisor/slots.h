@@ -78,7 +78,7 @@ unsigned slots_forgo(struct slots *slots, unsigned count);
  * come. */
 void slots_cancel(struct slots *slots, unsigned count);
 /* Decides about engines that have ended and left the hub. Calls `gone` for each that does not come
- * back. */
+ * back, but not for `lost` ones. */
 void slots_settle(struct slots *slots, long long now_ms,
                   void (*gone)(void *context, const struct engine_slot *slot), void *context);
 /* If engines are due to be started, marks them, and those that will be due soon, as started. Writes

@@ -46,7 +46,7 @@ struct supervised_job {
     struct instances *launcher; /* NULL: not started */
     unsigned count;
     unsigned running;        /* copies that have not ended */
-    unsigned started;        /* copies that run, as its launcher says: a batch job may wait */
+    unsigned started;        /* copies that have begun to run, ended or not: a batch job may wait */
     bool answered;           /* its launcher has told its status, if that has to be asked for */
     bool noted;              /* its launcher has said how copies are found again */
     struct state_job *saved; /* where that is noted */
@@ -86,7 +86,7 @@ struct engine_set {
     bool late;           /* some are missing, and the user was told */
     struct slots slots;
     struct elastic elastic;
-    unsigned barren; /* how many last starts have failed: all engines died, none had registered */
+    unsigned barren;        /* starts in a row whose engines all died before one had registered */
     unsigned long arrivals; /* how many engines had ever registered at the last of these starts */
     char refusal[IPCL_ERROR_BYTES];  /* why the controller refused an engine, as last shown */
     char told[2 * IPCL_ERROR_BYTES]; /* how engines of one of several batch jobs ended last */
@@ -281,7 +281,7 @@ void supervisor_hurry(struct supervisor *supervisor);
 
 /* Watches the hub of the connection file. Returns 0 or -1 with `error` set. */
 int supervisor_watch_hub(struct supervisor *supervisor, struct ipcl_error *error);
-/* The engines of the start have registered. */
+/* The start is done: enough engines have registered. */
 void supervisor_up(struct supervisor *supervisor);
 /* Does what follows if no engine of a set, or none at all, is left or comes back. */
 void supervisor_look_for_engines(struct supervisor *supervisor);

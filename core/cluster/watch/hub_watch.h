@@ -18,7 +18,7 @@ struct hub_watch;
 struct hub_engine {
     int id;
     const char *uuid;
-    const char *job; /* its batch job's id, as it knows it; "": none */
+    const char *job; /* its batch job, as it names it: "Slurm job 12"; "": none */
     bool ranked;     /* it is a rank of an MPI world */
     bool elsewhere;  /* it is on another host, or does not say where it is */
     int64_t pid;
@@ -55,8 +55,8 @@ enum hub_presence {
     HUB_LOST    /* the connection has ended, and no other controller has taken its place */
 };
 
-/* Connects as the connection file at `path` says. NULL with `error` set on failure. The arguments
- * outlive it. */
+/* Connects as the connection file at `path` says. NULL with `error` set on failure. `loop` and
+ * `path` outlive it; `events` is copied. */
 struct hub_watch *hub_watch_create(uv_loop_t *loop, struct registry *registry, const char *path,
                                    const struct hub_watch_events *events, struct ipcl_error *error);
 /* Memory goes when the loop next turns. Takes NULL. */

@@ -1,4 +1,4 @@
-/* The load balancer's books: where each task stands. */
+/* The load balancer's books: engines and tasks are entered, tasks are given out, and end. */
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>

@@ -106,7 +106,8 @@ enum needs_state needs_check(const struct task *task, enum task_fate *fate);
 void needs_allow(struct balancer *balancer, struct task *task);
 /* Whether a task may get more engines from an unfinished task that it follows. */
 bool needs_more_engines(const struct task *task);
-/* The same for one of these: the engine of this serial, if it is still there. */
+/* Lets a task go to the engine of this serial (0: none), where a task ran that it follows, if the
+ * engine is still there. */
 void needs_allow_at(const struct balancer *balancer, struct task *task, uint32_t serial);
 /* A task has ended: takes the next of the tasks that depend on it, NULL if there is none left.
  * `*ran_at` is the serial of an engine that it may follow to, or 0. */

@@ -11,7 +11,7 @@
 
 /* So long the schedulers' last answers may take to reach the clients, on other connections. */
 #define ANSWERS_MS 100
-/* How long clients are not told at most because a scheduler is busy. */
+/* How long a busy scheduler can delay that clients are told. */
 #define SCHEDULERS_MS 5000
 
 /* How long after an engine's end the supervisor may learn of it: a batch system is asked rarely. */

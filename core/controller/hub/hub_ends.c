@@ -51,8 +51,8 @@ static json_t *end_content(const struct hub_engine *engine, const char *sentence
     return content;
 }
 
-/* ipyparallel's clients know an engine only by its id. If another engine has the id meanwhile, they
- * are not told; if it is still being registered, they hear of it after this. */
+/* ipyparallel's clients know an engine only by its id. So they are not told if another engine has
+ * registered with the id meanwhile. Of one that is still being registered they hear after this. */
 static void announce_departure(struct hub *hub, const struct hub_engine *engine,
                                const char *sentence, int schedulers)
 {

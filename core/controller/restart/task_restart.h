@@ -6,7 +6,7 @@
 
 #include "controller/schedulers/task.h"
 
-/* How often tasks that wait for an engine to come back are tried again. */
+/* How often tasks are tried again that are set aside, or that have lost their engine. */
 #define PASS_MS 1000
 
 /* A set-aside task: it waits until more of what was before the restart is known. */

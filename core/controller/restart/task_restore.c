@@ -16,7 +16,7 @@
 #include "controller/restart/restored.h"
 #include "controller/restart/task_restart.h"
 
-/* How much of what waits aside is tried again at a time, each PASS_MS. */
+/* How many set-aside tasks are tried again before the sockets get their turn. */
 #define BATCH 256
 
 struct aside {
