@@ -1,4 +1,4 @@
-/* Adding a set of engines to a cluster that an ipcluster of this machine supervises. */
+/* Adding a set of engines to a cluster that an ipcluster of this host supervises. */
 #ifndef CLUSTER_COMMANDS_JOIN_H
 #define CLUSTER_COMMANDS_JOIN_H
 

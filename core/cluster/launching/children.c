@@ -17,10 +17,9 @@
 #include "base/trust.h"
 #include "cluster/state/processes.h"
 
-#define POLL_MS                                                                                    \
-    50 /* how often adopted processes and sessions without their leader are looked at
-        * \ */
-/* how long exits and signals are gathered before one look at all processes */
+/* How often adopted processes and sessions without their leader are looked at. */
+#define POLL_MS 50
+/* How long exits and signals are gathered before one look at all processes. */
 #define SOON_MS        2
 #define LEFT_BEHIND_MS 1000 /* how long they have between SIGTERM and SIGKILL */
 

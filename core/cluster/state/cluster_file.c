@@ -15,7 +15,7 @@
 #include "cluster/state/processes.h"
 #include "cluster/state/state.h"
 
-/* Its class for processes of this machine, whichever launcher of ours has started them. */
+/* Its class for processes of this host, whichever launcher of ours has started them. */
 #define LAUNCHER "local"
 
 struct cluster_file {

@@ -1,4 +1,4 @@
-/* Processes of this machine, read from /proc: when one was born, and which session it belongs
+/* Processes of this host, read from /proc: when one was started, and which session it belongs
  * to. */
 #include "cluster/state/processes.h"
 

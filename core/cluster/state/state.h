@@ -21,7 +21,7 @@
 struct state_job {
     char class_name[STATE_TEXT_BYTES]; /* "": nothing */
     json_t *own;       /* the object that its to_json() gave; NULL before it was started */
-    json_t *processes; /* its children on this machine: a list of [pid, born] */
+    json_t *processes; /* its children on this host: a list of [pid, born] */
     char status[STATE_TEXT_BYTES]; /* from its launcher; "": none */
     bool outlives;                 /* it can be found and stopped from any host */
 };

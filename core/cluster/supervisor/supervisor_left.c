@@ -23,7 +23,7 @@ static void stop_asking(uv_timer_t *timer)
     uv_stop(timer->loop);
 }
 
-/* Whether a job still runs. What is not on this machine is asked for. */
+/* Whether a job still runs. What is not on this host is asked for. */
 static bool finds_job(struct supervisor *supervisor, struct supervised_job *job)
 {
     struct ipcl_error error;
