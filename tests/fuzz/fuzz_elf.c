@@ -1,6 +1,6 @@
 /* The check of a plugin's file. If the first byte is not 0, the file is the beginning of this
- * program, overwritten with the input from four times that many bytes on: so most inputs pass the
- * first checks. */
+ * program, with the rest of the input written over it. The first byte says where: so most inputs
+ * pass the first checks. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

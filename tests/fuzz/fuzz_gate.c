@@ -37,7 +37,7 @@ static size_t frame_max(unsigned frame)
                                             : FRAME_BYTES_MAX;
 }
 
-/* READY has come up to `size` bytes. Returns where in it a name begins with a zero byte; `size` if
+/* `size` bytes of READY have come. Returns where in them a name begins with a zero byte; `size` if
  * none does. */
 static size_t reserved(const uint8_t *ready, size_t size)
 {
@@ -88,7 +88,7 @@ static void say(const void *data, size_t size)
     peer.size += size;
 }
 
-/* Sends this as a frame, cut to the size that is allowed, as libzmq's encoder does. */
+/* Adds a frame in the form that libzmq's encoder gives it, cut to the size that is allowed. */
 static void say_frame(struct fuzz_bytes part, unsigned frame)
 {
     size_t size = fuzz_size(part) < frame_max(frame) ? fuzz_size(part) : frame_max(frame);

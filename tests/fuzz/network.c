@@ -249,7 +249,7 @@ void network_tick(long long later_ms)
         now->ticks[i].tick(now->ticks[i].self, clock_ms() + later_ms);
 }
 
-/* Enters the state of a setting. An old state is made anew. */
+/* Enters the state of a setting. A state that is old, or over, is made anew. */
 static void enter(unsigned number)
 {
     static unsigned long age;

@@ -63,7 +63,7 @@ READ = """
 return Jupyter.notebook.get_cells().map(cell => cell.cell_type !== 'code' ? [] :
     cell.output_area.element.find('.output_subarea').toArray().map(area => [area.className, area.innerText, area.getElementsByTagName('img').length]));
 """
-# A page that has not yet heard from the kernel which widgets there are never shows those of its cells: this one has to be shown first.
+# In the first cell, which runs until this is shown: the page never shows a widget that comes before it knows the kernel's widgets.
 ANY_WIDGET = "import ipywidgets\nipywidgets.HTML('here')"
 # Likewise the bars of widgets: how far each is, in percent, and the text of its box.
 READ_BARS = """

@@ -11,7 +11,7 @@ TaskAborted = pytest.importorskip("ipyparallel").TaskAborted
 TIMEOUT = 60
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-# Without what ours shows on purpose, and theirs does not: what C, children and file descriptors write, exceptions without a text, exit().
+# Without what ours shows on purpose, and theirs does not: what C, children and file descriptors write, exceptions whose text cannot be read, exit().
 CODE = [
     "1 + 1", "a = 3", "None", "5;", "1\n2", "1 +", "  x = 1", "1/0", "print('é\\0☃')", "print('a'); 1/0", "print('abc\\rX')", "'x' * 5000", "",
     "import sys; print('o'); print('e', file=sys.stderr)", "import sys; n = sys.stdout.write('no end')", "for i in range(3000): print(i)",

@@ -151,7 +151,7 @@ def test_ipcluster_waits_for_no_engine_that_runs_on_before_it_shows_the_file_tha
         cluster.wait_for_output("An engine ended with status 137", 60)
         began = time.monotonic()
         cluster.wait_for_output("The end of ", 60)
-        assert time.monotonic() - began < 4.5  # for which it would wait for a watcher
+        assert time.monotonic() - began < 4.5  # it would wait five seconds for a watcher
     assert cluster.stop(signal.SIGINT, 60) == 0
 
 

@@ -147,7 +147,7 @@ def test_what_one_engine_was_sent_runs_at_no_other_and_not_again(captured, tmp_p
     settle(client)
     assert count_lines(ran) == 1
     assert count_lines(marked) == 2
-    for engine in cluster.engines:  # the first that was dropped; the others are only counted
+    for engine in cluster.engines:  # the log names the first that was dropped; the others are only counted
         engine.wait_for_output("(forged signature|repeated message) on the (shell|control) socket dropped")
 
 

@@ -78,8 +78,7 @@ def hosts(sandbox):
 
 @pytest.fixture
 def hosts_apart(hosts):
-    """Of three addresses of the first host, the second gets answers from one. Another does not answer, and to the third there is no
-    route."""
+    """The first host has three addresses. One answers the second host, one does not, and to the third there is no route."""
     a, b = hosts
     for host, address in (a, SILENT_A), (a, UNROUTED_A), (b, SILENT_B):
         host.run("ip", "address", "add", f"{address}/24", "dev", "cable", check=True)

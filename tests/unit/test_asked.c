@@ -1,5 +1,5 @@
-/* Requests that wait for answers: only those asked may answer, once; answers that nobody awaits are
- * not kept. */
+/* Requests that wait for answers: only the engine that was asked may answer, and once. An engine of
+ * which no answer is awaited is forgotten. */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -146,7 +146,7 @@ static void pause_growth(struct engine_set *set)
     elastic->arrivals = set->slots.arrivals;
 }
 
-/* How many of those have been asked to end. */
+/* How many registered engines of our sets have been asked to end. */
 static uint64_t ending(const struct supervisor *supervisor)
 {
     uint64_t count = 0;
@@ -218,7 +218,7 @@ static void end_idle(void *context, const struct hub_engine *engine)
         ask_to_end(shrinking, slot);
 }
 
-/* Where the set has grown meanwhile, that has counted it as one that leaves. */
+/* It does not leave. If the set has grown meanwhile, the surplus counts it as one that leaves. */
 static void stays(struct slots *slots, struct engine_slot *slot)
 {
     if (slot->asked_ms || !slot->idle_asked_ms)
