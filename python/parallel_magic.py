@@ -8,4 +8,4 @@ def load_ipython_extension(shell):
 
 
 def unload_ipython_extension(shell):
-    """The magics stay. Without an open client they only raise an error."""
+    """The magics stay. Without an open client they run no code."""
