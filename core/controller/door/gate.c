@@ -147,7 +147,7 @@ static void gate_forget(struct peer *peer)
     pthread_mutex_unlock(&strangers.lock);
 }
 
-/* Whoever has been silent for longest makes room for a new one: a handshake takes milliseconds. */
+/* The oldest stranger makes room for a new one: a handshake takes milliseconds. */
 static void end_oldest(void)
 {
     struct peer *oldest = strangers.first;
