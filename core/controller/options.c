@@ -110,8 +110,9 @@ static const struct ipcl_option controller_options[] = {
     {"auto_create", IPCL_BOOL, "true", NULL, NULL, "Make the profile if it does not exist."},
     {"frame_bytes_max", IPCL_INT, "0", NULL, NULL,
      "The largest part of a message (usually a buffer of data) to accept, in bytes. A request or "
-     "result with a larger part is answered with an error. 0: a quarter of this host's memory; "
-     "but 64 MiB on TCP without encryption, where everybody can send."},
+     "result with a larger part is answered with an error. 0: a quarter of this host's memory, or "
+     "of the memory that the controller may have if that is less; but 64 MiB on TCP without "
+     "encryption, where everybody can send."},
 };
 static const struct ipcl_option heart_options[] = {
     {"period", IPCL_INT, "3000", "ping", NULL, "Milliseconds between heartbeats."},

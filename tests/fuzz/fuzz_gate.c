@@ -164,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     peer.encrypted = !(data[0] & 1);
     peer.subscriber = data[0] & 2;
     peer.size = peer.whole = 0;
+    peer.misnamed = false;
     if (data[0] & 4) {
         speak_as_libzmq(input, data[0] >> 3 & 3);
         FUZZ_ASSERT(allowed() == peer.size || peer.misnamed);

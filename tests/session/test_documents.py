@@ -558,6 +558,10 @@ SOURCES = [
 ]
 
 
+def map_section(heading):
+    return re.search(rf"^## {heading}\n(.*?)^## ", MAP.read_text(), re.DOTALL | re.MULTILINE).group(1)
+
+
 def map_folder(path):
     """The row of the map that a file of core/ belongs to: its folder."""
     return str(path.parent.relative_to(TOP / "core"))
@@ -580,7 +584,9 @@ def arrows_of_the_sources():
 
 
 def test_the_maps_arrows_are_the_includes_and_run_one_way():
-    rows = re.findall(r"^\| `([a-z/]+)` \| [^|]+ \| ?([^|]*)\|$", MAP.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z/]+)` \| [^|]+ \| ?([^|]*)\|$", map_section("What each folder may include"), re.MULTILINE
+    )
     drawn = {folder: set(re.findall(r"`([a-z/]+)`", others)) for folder, others in rows}
     there = arrows_of_the_sources()
     wrong = [
@@ -638,8 +644,7 @@ def circles_of(calls):
 def test_files_call_each_other_only_where_the_map_says_why():
     calls = calls_of_the_objects(find_build())
     assert len(calls) > 200 and "core/controller/hub/hub_tell" in calls["core/controller/hub/hub_ends"]
-    section = re.search(r"## Files that call each other(.*?)\n## ", MAP.read_text(), re.DOTALL).group(1)
-    rows = re.findall(r"^\| `([a-z/]+)` \| (`.+?`) \| \w", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z/]+)` \| (`.+?`) \| \w", map_section("Files that call each other"), re.MULTILINE)
     named = {frozenset(f"{folder}/{name}" for name in re.findall(r"`(\w+)`", files)) for folder, files in rows}
     assert len(named) == len(rows) > 0
     found = circles_of(calls)

@@ -223,7 +223,7 @@ def test_silent_connections_take_half_of_the_room_and_cost_nothing_and_clients_a
     with ipcluster.Client(str(file), timeout=LONG) as client:
         held = [socket.create_connection(("127.0.0.1", info["mux"])) for _ in range(600)]
         controller.wait_for_output(
-            "full: more than .* connections have not proved who they are; the ones that are silent for longest are ended"
+            "full: more than .* connections have not proved who they are; the oldest of them are ended"
         )
         before, start = process.cpu_times(), time.monotonic()
         assert client.queue_status() == {"unassigned": 0}

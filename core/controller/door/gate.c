@@ -154,8 +154,8 @@ static void end_oldest(void)
     unlink_stranger(oldest);
     shutdown((int)(oldest - gate.peers), SHUT_RDWR);
     log_limited(&strangers.too_many, IPCL_LOG_WARN,
-                "full: more than %zu connections have not proved who they are; the ones that are "
-                "silent for longest are ended",
+                "full: more than %zu connections have not proved who they are; the oldest of them "
+                "are ended",
                 strangers.max);
 }
 

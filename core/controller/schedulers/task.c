@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/trace.h"
 #include "controller/schedulers/task.h"
 
