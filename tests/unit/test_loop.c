@@ -16,7 +16,7 @@
 #include "wire/socket.h"
 
 #define ROUNDS      20000
-#define PATIENCE_MS 5000
+#define PATIENCE_MS 60000
 
 static void *context;
 
