@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Roughly what a record takes in addition to its fields and buffers. */
 #define RECORD_BYTES   512
