@@ -1,9 +1,10 @@
-/* How the supervisor watches the hub: its answers and notifications, and the end of the connection.
- * An input is a byte of settings (bit 0 MessagePack, bit 1 another controller may take this one's
- * place) and messages, each with a first byte that says what happens:
+/* How the supervisor watches the hub: its answers and notifications, those of engines, and the end
+ * of the connection. An input is a byte of settings (bit 0 MessagePack, bit 1 another controller
+ * may take this one's place) and messages, each with a first byte that says what happens:
  *
  *     bits 0-1   0: it is an event of the connection, 1: it answers, 2: it is a notification
  *                3: engines are asked to end
+ *     bit 2      with 1: an engine answers, not the hub; with 3: those of one set
  *     bit 7      the hub is gone */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include "wire/connection.h"
 #include "wire/serializer.h"
 
+/* In the order in which the connection adds them to its loop. */
+enum { NOTIFICATION, QUERY, CONTROL };
+
 /* One for each setting, because inputs have settings in any order. */
 static struct life {
     uv_loop_t loop;
@@ -20,9 +24,7 @@ static struct life {
     /* What it gave to the loop. */
     uv_timer_t *timer;
     uv_timer_cb timer_ready;
-    uv_poll_t *polls[2];
-    uv_poll_cb poll_ready;
-    size_t poll_count;
+    bool polled;
 } lives[4], *life;
 
 const struct ipcl_serial_operations *__wrap_serializer_load(struct registry *registry,
@@ -71,10 +73,10 @@ int __wrap_uv_timer_start(uv_timer_t *timer, uv_timer_cb ready, uint64_t timeout
 int __wrap_uv_poll_start(uv_poll_t *poll, int events, uv_poll_cb ready);
 int __wrap_uv_poll_start(uv_poll_t *poll, int events, uv_poll_cb ready)
 {
+    (void)poll;
     (void)events;
-    FUZZ_ASSERT(life->poll_count < 2);
-    life->polls[life->poll_count++] = poll;
-    life->poll_ready = ready;
+    (void)ready;
+    life->polled = true;
     return 0;
 }
 
@@ -98,7 +100,7 @@ static void create(unsigned number)
     *life = (struct life){0};
     FUZZ_ASSERT(!uv_loop_init(&life->loop));
     life->watch = hub_watch_create(&life->loop, NULL, "/nonexistent", &events, &error);
-    FUZZ_ASSERT(life->watch && life->timer && life->poll_count == 2);
+    FUZZ_ASSERT(life->watch && life->timer && life->polled);
     hub_watch_measure(life->watch);
 }
 
@@ -111,16 +113,20 @@ static void destroy(void)
 
 static void happen(unsigned what, struct fuzz_bytes bytes, struct message *message)
 {
-    (void)message;
-    if ((what & 3) == 3) {
-        hub_watch_end_engines(life->watch, what & 4 ? "s" : NULL);
-        return;
-    }
-    network_arrive(bytes);
-    if (what & 3)
-        life->poll_ready(life->polls[(what & 3) - 1], 0, UV_READABLE);
-    else
+    switch (what & 3) {
+    case 0:
+        network_arrive(bytes);
         life->timer_ready(life->timer);
+        break;
+    case 1:
+        network_receive(what & 4 ? CONTROL : QUERY, bytes, message);
+        break;
+    case 2:
+        network_receive(NOTIFICATION, bytes, message);
+        break;
+    default:
+        hub_watch_end_engines(life->watch, what & 4 ? "s" : NULL);
+    }
 }
 
 static void enter(unsigned number)

@@ -480,6 +480,7 @@ def watch(bits, pack):
             (0, b"\x00\x02\x00\x00\x00\x00"),
             notification("unregistration_notification", {"id": 0, "uuid": "e0", "reason": "died"}, "2"),
             (0, b"\x00\x10\x00\x00\x00\x00"),
+            (5, message(pack, "abort_reply", {"status": "ok", "abort": []}, identities=(), msg_id="4")),
             reply({}, ending=True),
             notification("shutdown_notification", {"status": "ok"}, "3"),
         )
