@@ -1,4 +1,4 @@
-"""make bench: this project beside ipyparallel and the raw libzmq floor, measured in one run on this machine.
+"""make bench: this project beside ipyparallel, the raw libzmq floor and other peers, measured in one run on this machine.
 
 bench.py BUILD-TREE [GROUP...] prints tables and writes bench.json in the current folder. Nothing here passes or fails by a time. A group
 is a module with measure(build, log) -> results, show(results), and missing(results) -> what failed.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import say
 
-GROUPS = ["compare", "crowd", "fanout", "waiting"]
+GROUPS = ["compare", "peers", "crowd", "fanout", "waiting"]
 
 
 def main():

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import subprocess
 
-from harness import HERE, PYTHON, cluster, ours, ratio, say, theirs
+from harness import HERE, PYTHON, Client, cluster, ours, ratio, say, theirs
 
 ENGINES = 4
 
@@ -40,46 +40,11 @@ CLUSTERS = {
 CLIENTS = {"Python": "ipcluster", "C": None, "ipyparallel": "ipyparallel"}
 
 
-class _Process:
-    """A client that prints a line of JSON for each line that it reads."""
-
-    def __init__(self, running, command, log):
-        self.running = running
-        self.popen = subprocess.Popen([str(word) for word in command], env=running.sandbox.env, cwd=running.sandbox.work,
-                                      text=True, stdin=subprocess.PIPE, stderr=log, stdout=subprocess.PIPE)  # fmt: skip
-
-    def next(self):
-        """What it measures next, with what the cluster computed meanwhile; {} once it has ended."""
-        before = self.running.cpu_seconds()
-        try:
-            self.popen.stdin.write("go\n")
-            self.popen.stdin.flush()
-        except BrokenPipeError:
-            return {}
-        results = json.loads(self.popen.stdout.readline() or "{}")
-        for channel in ("balanced", "direct"):
-            sent = results.pop(f"{channel}_sent", None)
-            if sent:
-                for role, seconds in self.running.cpu_seconds().items():
-                    results[f"{channel}_{role}_us"] = (seconds - before[role]) / sent * 1e6
-        return results
-
-    def rest(self):
-        results = {}
-        while found := self.next():
-            results.update(found)
-        return results
-
-    def end(self):
-        self.popen.kill()
-        self.popen.wait()
-
-
 def _client(running, build, package, log):
     if package is None:
-        return _Process(running, [build / "tests/bench/tasks", running.connection_file], log)
+        return Client(running, log, build / "tests/bench/tasks", running.connection_file)
     command = [PYTHON, HERE / "python_client.py", package, running.connection_file, ENGINES, running.started]
-    return _Process(running, command, log)
+    return Client(running, log, *command)
 
 
 def _clients_results(running, build, log):

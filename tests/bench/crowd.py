@@ -4,11 +4,9 @@ and the controller's memory while two million tasks pass and engines and clients
 The engines are simulated: sockets of their own, many to a process (engines.c). The client is crowd.c.
 """
 
-import json
-import subprocess
 import time
 
-from harness import cluster, say
+from harness import Program, cluster, say
 
 ENGINES = 1000
 PROCESSES = 5
@@ -22,35 +20,6 @@ ROUND_CLIENTS = 10
 CHURN_ENGINES = 8
 
 
-class Program:
-    """A program of the benchmark that prints lines of JSON."""
-
-    def __init__(self, running, build, name, log, *arguments):
-        self.popen = subprocess.Popen([str(build / "tests/bench" / name), *map(str, arguments)], env=running.sandbox.env,
-                                      cwd=running.sandbox.work, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=log)  # fmt: skip
-
-    def tell(self, line):
-        self.popen.stdin.write(line + "\n")
-        self.popen.stdin.flush()
-
-    def read(self):
-        return json.loads(self.popen.stdout.readline() or "{}")
-
-    def ask(self, line):
-        self.tell(line)
-        return self.read()
-
-    def end(self):
-        """Lets it end by itself."""
-        self.popen.stdin.close()
-        self.popen.wait()
-
-    def kill(self):
-        self.popen.kill()
-        self.popen.wait()
-
-
 def controller(*arguments):
     return lambda sandbox: [sandbox.programs.ipcontroller, *arguments]
 
@@ -60,11 +29,12 @@ def connected(running, build, log):
     deadline = time.monotonic() + PATIENCE
     while not running.connection_file.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return Program(running, build, "crowd", log, running.connection_file)
+    return Program(running, log, build / "tests/bench/crowd", running.connection_file)
 
 
 def engines(running, build, log, count):
-    return Program(running, build, "engines", log, running.connection_file.with_name("ipcontroller-engine.json"), count)
+    file = running.connection_file.with_name("ipcontroller-engine.json")
+    return Program(running, log, build / "tests/bench/engines", file, count)
 
 
 def kill_some(client, crowd):

@@ -1,8 +1,13 @@
-"""What the groups of the benchmark share: clusters that are started and ended, what their processes take, and a table's lines."""
+"""What the groups of the benchmark share: clusters that are started and ended, what their processes take, the programs that measure
+them, and a table's lines."""
 
+import collections
+import json
+import select
+import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,6 +26,8 @@ ROLES = {
     "ipyparallel.engine": "engine",
     "ipyparallel.engine.nanny": "engine",
 }
+ANSWER_S = 600  # a client that says nothing for so long has failed
+END_S = 30
 
 
 def say(text):
@@ -38,13 +45,14 @@ def theirs(engines, *arguments):
 
 
 class Cluster:
-    """A cluster that is starting: its sandbox, its clients' connection file, and when its start command was given."""
+    """A cluster that is starting: its sandbox, its clients' connection file, and when its start command was given. Without a command
+    none is started: then clients in the sandbox have workers of their own."""
 
     def __init__(self, sandbox, command):
         self.sandbox = sandbox
         self.connection_file = sandbox.profile_dir() / "security" / "ipcontroller-client.json"
         self.started = time.monotonic()
-        self.process = sandbox.start(*command(sandbox))
+        self.process = sandbox.start(*command(sandbox)) if command else None
 
     def _processes(self):
         """(process, "controller" or "engine") of the processes that run now."""
@@ -60,7 +68,7 @@ class Cluster:
                     break
 
     def _sum(self, value):
-        sums = {"controller": 0.0, "engine": 0.0}
+        sums = collections.defaultdict(float)
         for process, role in self._processes():
             try:
                 sums[role] += value(process)
@@ -78,13 +86,73 @@ class Cluster:
 
 
 @contextmanager
-def cluster(build, command):
+def cluster(build, command=None):
     """Context manager: a Cluster, started with `command(sandbox)` and ended behind it."""
     sandbox = Sandbox(Programs.of_build(build))
     try:
         yield Cluster(sandbox, command)
     finally:
         sandbox.end(strict=False)
+
+
+class Program:
+    """A program of the benchmark that prints lines of JSON, in a cluster's sandbox."""
+
+    def __init__(self, running, log, *command):
+        self.popen = subprocess.Popen([str(word) for word in command], env=running.sandbox.env, cwd=running.sandbox.work,
+                                      text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)  # fmt: skip
+
+    def tell(self, line):
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+
+    def read(self):
+        return json.loads(self.popen.stdout.readline() or "{}")
+
+    def ask(self, line):
+        self.tell(line)
+        return self.read()
+
+    def end(self):
+        """Lets it end by itself, and kills it if it does not."""
+        with suppress(BrokenPipeError):
+            self.popen.stdin.close()
+        try:
+            self.popen.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+
+class Client(Program):
+    """A client that measures one thing more for each line that it reads."""
+
+    def __init__(self, running, log, *command):
+        super().__init__(running, log, *command)
+        self.running = running
+
+    def next(self):
+        """What it measures next, with what the cluster computed for each task; {} once it has ended."""
+        before = self.running.cpu_seconds()
+        with suppress(BrokenPipeError):
+            self.tell("go")
+        if not select.select([self.popen.stdout], [], [], ANSWER_S)[0]:
+            self.kill()
+        results = self.read()
+        for key in [key for key in results if key.endswith("_sent")]:
+            sent = results.pop(key)
+            for role, seconds in self.running.cpu_seconds().items():
+                results[f"{key.removesuffix('sent')}{role}_us"] = (seconds - before[role]) / sent * 1e6
+        return results
+
+    def rest(self):
+        results = {}
+        while found := self.next():
+            results.update(found)
+        return results
 
 
 def ratio(value, base, unit):

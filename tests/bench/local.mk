@@ -25,7 +25,8 @@ bench: all $(EXTRA_PROGRAMS)
 # Tests that run from a tarball, too.
 EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/conftest.py tests/support.py tests/framing.py tests/hub_queries.py tests/bad_day.py tests/docblocks.py tests/churn.py tests/tally.py tests/lsan.supp tests/tsan.supp \
-	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/compare.py tests/bench/crowd.py \
-	tests/bench/fanout.py tests/bench/fanout_client.py tests/bench/python_client.py tests/bench/waiting.py
+	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/clients.py tests/bench/compare.py \
+	tests/bench/crowd.py tests/bench/fanout.py tests/bench/fanout_client.py tests/bench/peers.py tests/bench/peers_client.py \
+	tests/bench/python_client.py tests/bench/waiting.py
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +

@@ -6,12 +6,11 @@ given.
 """
 
 import collections
-import importlib
-import json
-import os
 import statistics
 import sys
 import time
+
+from clients import answer, connected
 
 SECONDS = 4.0
 WINDOW = 500  # requests under way at once
@@ -22,20 +21,6 @@ PAYLOAD_RUNS = 5
 
 def noop():
     pass
-
-
-def answer(results):
-    print(json.dumps(results), flush=True)
-
-
-def connect(package, connection_file, engines, started):
-    while not os.path.exists(connection_file):
-        time.sleep(0.01)
-    client = package.Client(connection_file)
-    while len(client.ids) < engines:
-        time.sleep(0.01)
-    client[:].apply_sync(noop)
-    return client, time.monotonic() - started
 
 
 def tasks(name, submit):
@@ -88,11 +73,12 @@ def bandwidth(view):
     return {"push_mib_s": mebibytes / statistics.median(pushes), "pull_mib_s": mebibytes / statistics.median(pulls)}
 
 
-def main(name, connection_file, engines, started):
-    package = importlib.import_module(name)
+def main(package, connection_file, engines, started):
     sys.stdin.readline()
-    client, first_result = connect(package, connection_file, int(engines), float(started))
-    answer({"first_result_s": first_result})  # the cluster's memory is read now, before user code imports anything
+    client = connected(package, connection_file, int(engines))
+    client[:].apply_sync(noop)
+    # The cluster's memory is read after this answer, before user code imports anything.
+    answer({"first_result_s": time.monotonic() - float(started)})
     balanced = client.load_balanced_view()
     singles = [client[i] for i in client.ids]
     for measure in (

@@ -1,0 +1,21 @@
+"""What the benchmark's clients in Python share."""
+
+import importlib
+import json
+import os
+import time
+
+
+def connected(package, connection_file, engines):
+    """A client of `package`, "ipcluster" or "ipyparallel", of a cluster that is starting, once it has so many engines."""
+    module = importlib.import_module(package)
+    while not os.path.exists(connection_file):
+        time.sleep(0.01)
+    client = module.Client(connection_file)
+    while len(client.ids) < engines:
+        time.sleep(0.01)
+    return client
+
+
+def answer(results):
+    print(json.dumps(results), flush=True)
