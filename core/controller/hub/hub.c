@@ -195,7 +195,8 @@ static void read_last_reports(struct hub *hub)
     while (!message_recv(&message, hub->reports, ZMQ_DONTWAIT))
         hub_on_report(hub, &message);
     message_close(&message);
-    hub_end_records(hub);
+    if (hub->dropped)
+        log_warn("hub: %llu reports of requests were not recorded", hub->dropped);
 }
 
 static void count_engines(const struct hub *hub)

@@ -174,8 +174,6 @@ void hub_record_engine(struct hub *hub, const char *uuid, enum report_kind kind)
 void hub_record_return(struct hub *hub, const char *msg_id, const struct hub_engine *engine);
 /* Gives a query to the records thread. Returns 0, or -1 with `error` set. */
 int hub_ask_records(struct hub *hub, struct query *query, struct ipcl_error *error);
-/* Logs what was not recorded, when the last reports have been passed on. */
-void hub_end_records(const struct hub *hub);
 /* Opens the sockets for records. Returns 0, or -1 with `error` set. */
 int hub_open_records(struct hub *hub, struct ipcl_error *error);
 

@@ -197,12 +197,6 @@ static void on_task_reply(void *self, struct message *message)
     message_close(&copy);
 }
 
-void hub_end_records(const struct hub *hub)
-{
-    if (hub->dropped)
-        log_warn("hub: %llu reports of requests were not recorded", hub->dropped);
-}
-
 int hub_open_records(struct hub *hub, struct ipcl_error *error)
 {
     struct controller *controller = hub->controller;
