@@ -21,17 +21,14 @@ bool restart_awaits_engines(const struct scheduler *scheduler, const struct task
     return concerned && scheduler->restart->socket && clock_ms() < scheduler->restart->back_ms;
 }
 
-struct task *away_of_reply(struct scheduler *scheduler, const char *msg_id, size_t size,
+struct task *away_of_reply(const struct scheduler *scheduler, const char *msg_id, size_t size,
                            const char *engine)
 {
     struct task *task = balancer_task(scheduler->balancer, msg_id, size);
     if (!task || task->state != TASK_AWAY)
         return NULL;
     const struct away *away = (const struct away *)task;
-    if (*away->engine && strcmp(away->engine, engine))
-        return NULL;
-    task->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
-    return task;
+    return *away->engine && strcmp(away->engine, engine) ? NULL : task;
 }
 
 int away_take_over(struct scheduler *scheduler, struct task *task)

@@ -43,7 +43,7 @@ struct away {
 /* Whether the engine of this uuid has it, as far as we know. */
 bool away_is_at(struct away *away, const char *uuid);
 /* The task of this reply, if the previous controller gave it to this engine; NULL otherwise. */
-struct task *away_of_reply(struct scheduler *scheduler, const char *msg_id, size_t size,
+struct task *away_of_reply(const struct scheduler *scheduler, const char *msg_id, size_t size,
                            const char *engine);
 /* A hook (task_hooks.h). */
 bool restart_awaits_engines(const struct scheduler *scheduler, const struct task_metadata *metadata,

@@ -169,6 +169,8 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
     struct task *away = away_of_reply(scheduler, parent.data, parent.size, engine);
     if (away && is_of_earlier(away, reply.repeats))
         return false;
+    if (away) /* the engine that it ran at, for the next attempt or for tasks that follow it */
+        away->worker = balancer_engine(scheduler->balancer, engine, strlen(engine));
     if (away && scheduler_try_again(scheduler, away, end))
         return true;
     bool first = away || balancer_finish_foreign(scheduler->balancer, parent.data, parent.size,
