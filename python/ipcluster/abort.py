@@ -31,9 +31,23 @@ def _ask(connection, channel, engine_id, msg_ids):
         return []
 
 
+def _are_msg_ids(value):
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _read(text):
+    """An answer. It has lists of msg_ids, "aborted" and "noted", and "handed_out", a list for each engine; ipyparallel's engines send none."""
+    answer = json.loads(text)
+    by_engine = answer.get("handed_out", {})
+    lists = [answer.get("aborted", []), answer.get("noted", [])]
+    if not isinstance(by_engine, dict) or not all(map(_are_msg_ids, [*lists, *by_engine.values()])):
+        raise errors.KernelError(f"an answer to a request to abort does not name msg_ids: {text:.200}")
+    return answer
+
+
 def _answers(asked, deadline):
     _client.wait_all(asked, max(deadline - time.monotonic(), 0))
-    return [json.loads(future.content) for future in asked if future.ready() and future.status == _client.OK]
+    return [_read(future.content) for future in asked if future.ready() and future.status == _client.OK]
 
 
 def abort(connection, futures):
@@ -49,7 +63,7 @@ def abort(connection, futures):
     asked = _ask(connection, _client.TASK, -1, tasks)
     engine_ids = {uuid: engine_id for engine_id, uuid in connection.engines()} if tasks else {}
     for answer in _answers(asked, deadline):
-        for uuid, msg_ids in answer["handed_out"].items():
+        for uuid, msg_ids in answer.get("handed_out", {}).items():
             at_engines.setdefault(engine_ids.get(uuid), []).extend(msg_ids)
     if tasks and not asked:  # any engine may have them, or get them
         for engine_id in engine_ids.values():

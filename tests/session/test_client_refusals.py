@@ -25,7 +25,7 @@ def reply(msg_type, parent=None, content=None, key=KEY):
 
 
 class Hub:
-    """Answers a client's connection_request, and what the test makes of the answer to others."""
+    """Answers a client's connection_request, and has the test answer other requests, those on the control channel in the engine's place."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -39,13 +39,15 @@ class Hub:
         self.thread.start()
 
     def run(self):
-        query = self.sockets["registration"]
+        poller = zmq.Poller()
+        for name in "registration", "control":
+            poller.register(self.sockets[name], zmq.POLLIN)
         while not self.ending:
-            if query.poll(50):
-                client, *frames = query.recv_multipart()
-                header = json.loads(framing.read(frames).header)
-                for answer in self.replies(header):
-                    query.send_multipart([client, *answer])
+            for socket, _ in poller.poll(50):
+                client, *frames = socket.recv_multipart()
+                asked = framing.read(frames)
+                for answer in self.replies(json.loads(asked.header)):
+                    socket.send_multipart([client, *asked.identities, *answer])
         self.context.destroy(linger=LINGER_MS)
 
     def replies(self, header):
@@ -121,3 +123,21 @@ def test_a_reply_to_nothing_is_passed_over(connect):
         ]
     )
     assert client.queue_status(0) == {"queue": 1}
+
+
+NOT_MSG_IDS = [{"aborted": 7}, {"aborted": [7]}, {"noted": "a"}, {"noted": None}, {"handed_out": ["a"]}, {"handed_out": {"engine-0": "a"}},
+               {"handed_out": {"engine-0": [7]}}]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NOT_MSG_IDS, ids=json.dumps)
+def test_an_answer_to_an_abort_that_does_not_name_msg_ids_is_an_error_that_shows_it(connect, content):
+    import ipcluster
+
+    def answer(header):
+        asked = header["msg_type"] == "abort_request"
+        return [reply("abort_reply", header, {"status": "ok", **content})] if asked else []
+
+    client = connect(answer)
+    task = client[0].apply_async(abs, -1)
+    with pytest.raises(ipcluster.error.KernelError, match=f"does not name msg_ids: .*{min(content)}"):
+        task.abort()
