@@ -1,7 +1,9 @@
 /* State files of clusters: what is read is what was written, and which process has written it. */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cluster/state/cluster_file.h"
@@ -159,4 +161,51 @@ Test(state, is_told_to_ipyparallel_anew_only_where_it_tells_something_else)
     cluster_file_update(folder, "a");
     cr_assert_neq(file_number(file), first);
     state_clear(&state);
+}
+
+static void count(void *context, const struct seen_process *process)
+{
+    (void)process;
+    ++*(unsigned *)context;
+}
+
+/* One that has ended and has left nothing, with the time at which it was started. */
+static pid_t ended_process(int64_t *born)
+{
+    int gate[2];
+    char byte;
+    cr_assert_eq(pipe(gate), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        close(gate[1]);
+        _exit(setsid() < 0 || read(gate[0], &byte, 1) != 0);
+    }
+    *born = process_born(pid);
+    close(gate[0]);
+    close(gate[1]);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
+Test(processes, count_as_running_while_descriptors_are_too_short_to_look)
+{
+    struct rlimit limit, none;
+    struct ipcl_error error;
+    struct state state;
+    unsigned seen = 0;
+    int64_t born;
+    pid_t gone = ended_process(&born);
+    cr_assert(born >= 0 && !process_runs(gone, born) && !process_left(gone, born));
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool runs = process_runs(gone, born), left = process_left(gone, born),
+         all = processes_walk(count, &seen);
+    int status = state_init(&state, "/profile", "/profile/pid", "", false, &error);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert(runs && left && !all && seen == 0);
+    cr_assert(status == -1 && strstr(error.text, "/proc"), "%s", error.text);
+    cr_assert(!process_runs(gone, born) && !process_left(gone, born));
+    cr_assert(processes_walk(count, &seen) && seen > 0);
 }

@@ -142,7 +142,8 @@ static void poll_children(uv_timer_t *timer)
         if (child->leader_gone && (child->killed || clock_ms() - child->gone_ms > LEFT_BEHIND_MS))
             child->pending = SIGKILL;
     }
-    processes_walk(visit_process, children);
+    if (!processes_walk(visit_process, children))
+        return; /* the timer has it look again */
     for (struct child *child = children->list; child; child = child->next) {
         child->pending = 0;
         again = again || child->adopted || child->leader_gone;

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +12,36 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mark.h"
 
-/* Reads /proc/PID/stat (proc(5)). Returns 0, or -1 if there is no such process. */
+static void tell_unseen(const char *path)
+{
+    static struct log_limit limit;
+    log_limited(&limit, IPCL_LOG_WARN, "cannot look at processes: %s: %s", path, strerror(errno));
+}
+
+/* Whether descriptors or memory were too short to open a process's file, which is told then. */
+static bool was_short(const char *path)
+{
+    bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    if (is_short)
+        tell_unseen(path);
+    return is_short;
+}
+
+/* Reads /proc/PID/stat (proc(5)). Returns 1; 0 if there is no such process, or only its zombie; -1
+ * if that is not known. */
 static int process_read(int64_t pid, struct seen_process *process)
 {
     char path[64], text[1024];
     long long group, session;
     unsigned long long born;
+    char state;
     snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
     FILE *file = fopen(path, "r");
     if (!file)
-        return -1;
+        return was_short(path) ? -1 : 0;
     size_t size = fread(text, 1, sizeof(text) - 1, file);
     fclose(file);
     text[size] = '\0';
@@ -32,43 +51,48 @@ static int process_read(int64_t pid, struct seen_process *process)
     if (!fields ||
         sscanf(fields + 1,
                " %c %*d %lld %lld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-               &process->state, &group, &session, &born) != 4)
-        return -1;
+               &state, &group, &session, &born) != 4 ||
+        state == 'Z' || state == 'X')
+        return 0;
     process->pid = pid;
     process->group = group;
     process->session = session;
     process->born = (int64_t)born;
-    return 0;
-}
-
-static bool is_dead(const struct seen_process *process)
-{
-    return process->state == 'Z' || process->state == 'X';
+    return 1;
 }
 
 int64_t process_born(int64_t pid)
 {
     struct seen_process process;
-    return pid > 0 && process_read(pid, &process) == 0 && !is_dead(&process) ? process.born : -1;
+    return pid > 0 && process_read(pid, &process) > 0 ? process.born : -1;
 }
 
 bool process_runs(int64_t pid, int64_t born)
 {
-    return born >= 0 && process_born(pid) == born;
+    struct seen_process process;
+    int there = pid > 0 && born >= 0 ? process_read(pid, &process) : 0;
+    return there < 0 || (there > 0 && process.born == born);
 }
 
-void processes_walk(void (*visit)(void *context, const struct seen_process *process), void *context)
+bool processes_walk(void (*visit)(void *context, const struct seen_process *process), void *context)
 {
     DIR *folder = opendir("/proc");
     struct dirent *entry;
+    bool all = folder;
+    if (!folder)
+        tell_unseen("/proc");
     while (folder && (entry = readdir(folder))) {
         struct seen_process process;
-        if (isdigit((unsigned char)entry->d_name[0]) &&
-            process_read(atoll(entry->d_name), &process) == 0 && !is_dead(&process))
+        int there = isdigit((unsigned char)entry->d_name[0])
+                        ? process_read(atoll(entry->d_name), &process)
+                        : 0;
+        all = all && there >= 0;
+        if (there > 0)
             visit(context, &process);
     }
     if (folder)
         closedir(folder);
+    return all;
 }
 
 /* The processes at the last look at all, which answers questions about many that have gone: a
@@ -102,7 +126,8 @@ static void look_at_all(void)
     int64_t per_second = sysconf(_SC_CLK_TCK);
     seen.looked = now.tv_sec * per_second + now.tv_nsec / (1000000000 / per_second);
     seen.count = 0;
-    processes_walk(note_process, NULL);
+    if (!processes_walk(note_process, NULL))
+        seen.looked = 0;
 }
 
 static bool had_members(int64_t leader, int64_t born)
@@ -138,6 +163,8 @@ bool process_is_marked(int64_t pid, const char *mark)
     snprintf(own, sizeof(own), "%s-%" PRId64, mark, pid);
     snprintf(path, sizeof(path), "/proc/%" PRId64 "/environ", pid);
     FILE *file = fopen(path, "r");
+    if (!file)
+        was_short(path);
     while (file && !marked && getdelim(&word, &size, '\0', file) > 0)
         marked = !strcmp(word, mark) || !strcmp(word, own);
     free(word);

@@ -16,18 +16,21 @@ struct seen_process {
     int64_t session; /* its leader's pid; the number is not given to a new process as long as the
                         session has members */
     int64_t born;    /* clock ticks since boot: with the pid, a name that is never reused */
-    char state;      /* as in proc(5) */
 };
 
-/* Calls `visit` for each process there is, zombies left out. */
-void processes_walk(void (*visit)(void *context, const struct seen_process *process),
+/* If descriptors or memory are short, /proc cannot be read. Then it is not known whether a process
+ * runs: it counts as running, and a warning is logged. */
+
+/* Calls `visit` for each process there is, zombies left out. Returns false if it could not see
+ * all. */
+bool processes_walk(void (*visit)(void *context, const struct seen_process *process),
                     void *context);
-/* When a process was started; -1 where there is none, or only its zombie. */
+/* When a process was started; -1 if there is none, or only its zombie, or if it is not known. */
 int64_t process_born(int64_t pid);
 /* Whether this process still runs, and not another that has its pid now. */
 bool process_runs(int64_t pid, int64_t born);
-/* Whether it runs, or has left processes in the session that it leads; true if memory is too short
- * to list all processes. For many that have gone, they are listed only once. */
+/* Whether it runs, or has left processes in the session that it leads. For many that have gone, all
+ * processes are listed only once. */
 bool process_left(int64_t pid, int64_t born);
 /* The mark that a supervisor gives to processes that it starts: base/mark.h. */
 void process_mark(int64_t pid, int64_t born, char mark[PROCESS_MARK_BYTES]);

@@ -32,6 +32,10 @@ int state_init(struct state *state, const char *profile_dir, const char *pid_dir
     state->engines_only = engines_only;
     snprintf(state->label, sizeof(state->label), "%lld-%" PRId64, (long long)state->started,
              state->pid);
+    if (state->born < 0)
+        return ipcl_error_set(error, "/proc does not say when this process was started, so "
+                                     "ipcluster could not find again what it starts: is /proc "
+                                     "mounted?");
     boot_id(state->boot);
     if (gethostname(state->host, sizeof(state->host) - 1) < 0)
         state->host[0] = '\0';
