@@ -18,7 +18,8 @@ static PyObject *trace(PyObject *module, PyObject *args)
 
 static PyMethodDef module_functions[] = {
     {"connect", (PyCFunction)(void (*)(void))connection_connect, METH_VARARGS | METH_KEYWORDS,
-     "connect(connection_file=None, profile=None, profile_dir=None, cluster_id=None, timeout=10) -> Connection"},
+     "connect(connection_file=None, profile=None, profile_dir=None, cluster_id=None, timeout=10, "
+     "ssh_server=None, ssh_key=None, drop_tasks=False) -> Connection"},
     {"trace", trace, METH_VARARGS, "trace(path): write what happens to messages to this file."},
     {NULL},
 };
