@@ -173,8 +173,8 @@ static int shrink(const struct cluster *cluster, const char *set, size_t surplus
         outcome = ipcl_error_set(
             error,
             "%zu of %zu surplus engines stay: they work, they may keep what a client has put "
-            "there, or they share a batch job with engines that do. --force ends those that "
-            "have started",
+            "there, or they wait and share a batch job with engines that are wanted. --force ends "
+            "those that have started",
             staying, surplus);
     json_decref(taken);
     json_decref(ending);
