@@ -37,6 +37,21 @@ static bool is_only_member(const struct group *group, const char *user)
     return true;
 }
 
+/* Whether it is the primary group of another user of the host's own file. Users of a directory
+ * service (LDAP) are not looked through: there may be very many, or it may not list them. */
+static bool is_primary_of_another(gid_t group, uid_t user)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    char text[NAME_BYTES];
+    struct passwd other, *found;
+    bool another = false;
+    while (file && !another && !fgetpwent_r(file, &other, text, sizeof(text), &found))
+        another = other.pw_gid == group && other.pw_uid != user;
+    if (file)
+        fclose(file);
+    return another;
+}
+
 /* Whether a group is root's, or this user alone: where each user has a group of his own it is
  * common that it may write. A user whom the system does not know, as in containers, has the group
  * of his number. */
@@ -51,7 +66,8 @@ static bool is_own_group(gid_t id)
         return id == getegid() && id == geteuid();
     return user.pw_gid == id &&
            !getgrgid_r(id, &group, group_text, sizeof(group_text), &found_group) && found_group &&
-           !strcmp(group.gr_name, user.pw_name) && is_only_member(&group, user.pw_name);
+           !strcmp(group.gr_name, user.pw_name) && is_only_member(&group, user.pw_name) &&
+           !is_primary_of_another(id, user.pw_uid);
 }
 
 #define NOBODY ((uid_t)-1)

@@ -13,10 +13,11 @@
  * same must hold for all folders above it and all links on the way. From the root on, each is
  * opened and then checked, and the next is opened within it. So what was checked is what is opened,
  * and nobody else can replace it later. All must be owned by root or this user. Others must not
- * have permission to write, nor may a group, except root's and the user's own (with the user's name
- * and no other members). A folder with the sticky bit, as /tmp, may be writable: nobody can replace
- * there what another owns. In a user namespace, an owner who is not known there counts as root,
- * except in a folder that everybody can write.
+ * have permission to write, nor may a group, except root's and the user's own (which has the user's
+ * name, no other members, and is the primary group of nobody else in /etc/passwd). A folder with
+ * the sticky bit, as /tmp, may be writable: nobody can replace there what another owns. In a user
+ * namespace, an owner who is not known there counts as root, except in a folder that everybody can
+ * write.
  *
  * `real`, if not NULL, receives the path without links. Returns a descriptor. Returns -1 with
  * `error` set, which names what is wrong and the command that corrects it; errno is open's, or

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -163,21 +164,44 @@ Test(trust, refuses_files_folders_and_links_of_another_user)
     cr_assert(refused(file, dir), "%s", error.text);
 }
 
-Test(trust, lets_the_users_own_group_write_and_no_other)
+/* The user "daemon", who has a group of that name; the folder and the file are theirs. */
+static const struct passwd *give_to_daemon(void)
 {
-    struct passwd *user = getpwnam("daemon");
-    struct group *group = getgrnam("daemon");
+    const struct passwd *user = getpwnam("daemon");
+    const struct group *group = getgrnam("daemon");
     need_root();
     if (!user || !group || user->pw_gid != group->gr_gid)
         cr_skip("there is no user and group daemon");
     chmod(dir, 0775);
     chmod(file, 0664);
-    cr_assert_eq(chown(dir, user->pw_uid, group->gr_gid) | chown(file, user->pw_uid, group->gr_gid),
+    cr_assert_eq(chown(dir, user->pw_uid, user->pw_gid) | chown(file, user->pw_uid, user->pw_gid),
                  0);
+    return user;
+}
+
+Test(trust, lets_the_users_own_group_write_and_no_other)
+{
+    const struct passwd *user = give_to_daemon();
     cr_assert_eq(seteuid(user->pw_uid), 0);
     cr_assert(trusts(file), "%s", error.text);
     cr_assert_eq(seteuid(0), 0);
     cr_assert_eq(chown(file, user->pw_uid, ANOTHER), 0);
+    cr_assert_eq(seteuid(user->pw_uid), 0);
+    cr_assert(refused(file, "can be written by its group"), "%s", error.text);
+    cr_assert_eq(seteuid(0), 0);
+}
+
+Test(trust, lets_no_group_write_that_is_the_primary_group_of_another_user)
+{
+    const struct passwd *user = give_to_daemon();
+    char command[2 * PATH_BYTES];
+    snprintf(command, sizeof(command), "{ cat /etc/passwd; echo another:x:%d:%d::/:; } >%s",
+             ANOTHER, (int)user->pw_gid, other);
+    cr_assert_eq(system(command), 0);
+    chmod(other, 0644);
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+        mount(other, "/etc/passwd", NULL, MS_BIND, NULL))
+        cr_skip("this root may mount nothing");
     cr_assert_eq(seteuid(user->pw_uid), 0);
     cr_assert(refused(file, "can be written by its group"), "%s", error.text);
     cr_assert_eq(seteuid(0), 0);
