@@ -33,8 +33,8 @@ static const char *read_piece(const char *at, const char *end, struct piece *pie
     return named && next < end && *next == '}' ? next + 1 : NULL;
 }
 
-/* The value of a variable: of one with a '?' behind its name "". NULL: it has none, or that behind
- * the '!'. */
+/* The value of a variable; "" if a '?' stands behind its name. NULL if it has no value, or the one
+ * that stands behind a '!'. */
 static const char *value_of(const struct piece *piece)
 {
     char name[JOB_NAME_BYTES];

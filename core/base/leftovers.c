@@ -1,4 +1,4 @@
-/* Removing what was never finished. */
+/* Removes temporary files that were never finished. */
 #include "base/leftovers.h"
 
 #include <ctype.h>
@@ -12,10 +12,11 @@
 
 #include "base/path.h"
 
-#define OLD_SECONDS    600 /* also where the clock of a file server is another */
+#define OLD_SECONDS    600 /* longer than the clock of a file server may be wrong */
 #define RANDOM_LETTERS 6
 
-/* "ipcluster.json.c0FfEe", as path_write_file() names it; "ipcluster.json.backup" is a person's. */
+/* "ipcluster.json.0c0ffe" is a temporary file of path_write_file(); "ipcluster.json.backup" is a
+ * user's. */
 static bool is_leftover(const char *name)
 {
     size_t length = strlen(name);
@@ -37,7 +38,8 @@ static bool is_leftover(const char *name)
     return false;
 }
 
-/* Of one file where `name` is not NULL, and otherwise those that are old. */
+/* Removes the temporary files of the file `name`, or, if that is NULL, of all files, those that are
+ * old. */
 static void clear(const char *folder, const char *name)
 {
     DIR *dir = opendir(folder);

@@ -27,7 +27,7 @@ long limits_descriptors(void)
 
 size_t limits_free_descriptors(long end, size_t enough)
 {
-    struct pollfd looked_at[512]; /* poll(2) tells of as many at once which are not there */
+    struct pollfd looked_at[512]; /* poll(2) says of so many at once which are not open */
     size_t free_ones = 0;
     while (end > 0 && free_ones < enough) {
         long count = end < 512 ? end : 512;
@@ -40,7 +40,7 @@ size_t limits_free_descriptors(long end, size_t enough)
     return free_ones;
 }
 
-/* What a limit leaves of what is used, which stands in /proc/self/statm in pages. */
+/* How many bytes a limit leaves beside those that are used; /proc/self/statm has these in pages. */
 static size_t left_by_limit(int resource, size_t used_pages)
 {
     struct rlimit limit;
@@ -75,7 +75,7 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Whatever the limits say of it, a process that runs has as much, or it is lost anyway. */
+/* Whatever the limits say: with less memory left than this a process cannot go on anyway. */
 #define LEAST_BYTES ((size_t)16 << 20)
 
 size_t limits_memory(void)
@@ -145,8 +145,8 @@ static void *wait_for_turn(void *turn)
     return NULL;
 }
 
-/* Starts as many threads as are needed, which all end when that is done: nothing else tells what is
- * left of a user's processes or of a container's. */
+/* Starts as many threads as are needed, and ends them again. Only this shows how many processes and
+ * threads the limits of the user and of the container still allow. */
 static int check_threads(const struct limits_need *need, struct ipcl_error *error)
 {
     pthread_t *threads = calloc(need->threads + 1, sizeof(*threads));
@@ -156,7 +156,7 @@ static int check_threads(const struct limits_need *need, struct ipcl_error *erro
     size_t started = 0;
     if (!threads)
         return ipcl_error_set(error, "out of memory");
-    sigfillset(&all); /* no signal is theirs */
+    sigfillset(&all); /* the threads get no signals */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&turn);
     while (started < need->threads &&

@@ -23,8 +23,8 @@ static atomic_int log_level = IPCL_LOG_INFO;
 static bool log_to_path;
 static atomic_uint lost_lines; /* not written: a full disk, a closed terminal */
 
-/* Whoever starts daemons may start us with these closed: what we open then must not be written to
- * as standard output, or read as input. */
+/* A program may be started with its standard descriptors closed. A file that it opens would get one
+ * of their numbers, and would be written to as standard output or read as input. */
 static void fill_standard_descriptors(void)
 {
     int fd;
@@ -129,7 +129,7 @@ write_args(enum ipcl_log_level level, unsigned held_back, const char *format, va
     int text = vsnprintf(line + size, sizeof(line) - size - 64, format, args);
     size_t room = sizeof(line) - size - 64;
     size += text < 0 ? 0 : (size_t)text < room ? (size_t)text : room - 1;
-    /* What others sent us may stand in the line: one line it stays. */
+    /* The text may be from others: control characters must not begin another line. */
     for (size_t i = 0; i < size; i++)
         if ((unsigned char)line[i] < ' ')
             line[i] = ' ';

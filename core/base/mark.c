@@ -1,4 +1,4 @@
-/* What a supervisor marks the processes with that it starts. */
+/* The mark that a supervisor gives to the processes that it starts. */
 #include "base/mark.h"
 
 #include <pthread.h>
@@ -9,7 +9,8 @@
 
 static char *mark;
 
-/* /proc shows the environment that its parent was started with. */
+/* For a forked child, /proc shows the environment that its parent was started with: the mark in it
+ * is overwritten. */
 void mark_erase(void)
 {
     if (!mark)

@@ -82,9 +82,9 @@ int path_expand(const char *path, char absolute[PATH_BYTES], struct ipcl_error *
     return path_format(absolute, error, "%s/%s", here, path);
 }
 
-/* A path in two. */
+/* A path, split into its folder and its name. */
 struct split {
-    char path[PATH_BYTES]; /* holds them */
+    char path[PATH_BYTES]; /* holds both */
     const char *folder;
     const char *name;
 };
@@ -103,7 +103,7 @@ static int split(const char *path, struct split *parts, struct ipcl_error *error
     return 0;
 }
 
-/* Opens the folder that is above. */
+/* Opens the folder of a path. */
 static int open_above(const struct split *parts, struct ipcl_error *error)
 {
     return trust_open(parts->folder, O_PATH | O_DIRECTORY, 0, NULL, error);
@@ -164,8 +164,8 @@ static int write_all(int fd, const char *data, size_t size)
     return fsync(fd);
 }
 
-/* Makes a file of mode 0600 and a name that none has, by which leftovers_remove() knows it. Returns
- * a descriptor or -1. */
+/* Makes a file of mode 0600, with a new name that leftovers_remove() recognises. Returns a
+ * descriptor or -1. */
 static int open_temporary(int folder, const char *name, char temporary[NAME_MAX + 1])
 {
     for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {

@@ -7,8 +7,8 @@
 #include "base/random.h"
 
 #define BUCKETS_LEAST 64
-/* Buckets moved with each insertion: as a table that grows has as many items as old buckets, and
- * may double before it grows again, one would do. */
+/* How many buckets are moved with each insertion. One would be enough: a table that begins to grow
+ * has as many items as old buckets, and it grows again only when the items have doubled. */
 #define MOVED_AT_ONCE 2
 
 int table_init(struct table *table, const void *(*key)(const struct table_item *item, size_t *size))
@@ -68,7 +68,7 @@ uint64_t table_hash(const struct table *table, const void *key, size_t size)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* Where items of this hash are. Counts of buckets are powers of two. */
+/* The bucket of items with this hash. The number of buckets is a power of two. */
 static struct table_item **bucket_of(const struct table *table, uint64_t hash)
 {
     size_t old = table->old ? hash & (table->old_count - 1) : 0;
@@ -95,7 +95,7 @@ static void move_some(struct table *table)
     }
 }
 
-/* Where memory is short the table stays as it is, and slower. */
+/* If memory is short, the table stays as it is, and becomes slower. */
 static void grow(struct table *table)
 {
     struct table_item **buckets = calloc(2 * table->bucket_count, sizeof(*buckets));
@@ -108,7 +108,7 @@ static void grow(struct table *table)
     table->bucket_count *= 2;
 }
 
-/* An empty table gives back what it took for many. */
+/* A table that has become empty frees the room that it had for many items. */
 static void shrink(struct table *table)
 {
     struct table_item **buckets = calloc(BUCKETS_LEAST, sizeof(*buckets));

@@ -1,4 +1,5 @@
-/* Taking steps down: a ring for each thread, and the thread that empties them. */
+/* Records steps of messages: a ring for each thread, and the thread that writes what is in the
+ * rings. */
 #include "base/trace.h"
 
 #include <errno.h>
@@ -16,10 +17,10 @@
 #include "base/trace_private.h"
 
 #define ROUND_MS  20   /* between two looks at the rings */
-#define LINES_MAX 100  /* of the log, a thread and second */
-#define STOP_MS   1000 /* for what is left to be written: a file system may hang */
+#define LINES_MAX 100  /* in the log, for each thread and second */
+#define STOP_MS   1000 /* to write what is left: a file system may hang */
 
-/* The ways. */
+/* Where steps go: bits of trace_ways. */
 #define TO_FILE 1
 #define TO_LOG  2
 atomic_int trace_ways;
@@ -27,18 +28,18 @@ atomic_int trace_ways;
 static _Atomic(struct trace_ring *) rings;
 static atomic_ulong lost; /* steps */
 static _Thread_local struct trace_ring *own_ring;
-static _Thread_local long long last_ns;      /* when the thread began with what it is at */
+static _Thread_local long long last_ns;      /* when the thread began what it does now */
 static _Thread_local unsigned last_of_trace; /* in which trace that was */
 static pthread_once_t ring_once = PTHREAD_ONCE_INIT;
 static pthread_key_t ring_key; /* gives a thread's ring back when it ends */
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 static atomic_uint traces; /* begun so far */
 
-/* Of the trace that is written, or was. */
+/* The rest is about the trace that is being written, or the last one. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool writing;  /* the thread runs */
-static bool stopping; /* it is to end */
+static bool writing;  /* the thread that writes runs */
+static bool stopping; /* it shall end */
 static char path_now[PATH_BYTES];
 static char process_name[TRACE_NAME_BYTES];
 static int process_place;
@@ -67,7 +68,7 @@ static void make_key(void)
     pthread_key_create(&ring_key, leave_ring);
 }
 
-/* One that a thread has left, or a new one; NULL where memory is short. */
+/* A ring that a thread has left, or a new one; NULL if memory is short. */
 static struct trace_ring *find_ring(void)
 {
     struct trace_ring *ring = atomic_load_explicit(&rings, memory_order_acquire);
@@ -81,7 +82,7 @@ static struct trace_ring *find_ring(void)
     return ring;
 }
 
-/* The thread's own; NULL where memory is short. */
+/* A ring for this thread; NULL if memory is short. */
 static struct trace_ring *take_ring(void)
 {
     pthread_once(&ring_once, make_key);
@@ -116,7 +117,7 @@ static uint8_t copy(char *to, size_t room, const char *from, size_t size)
     return (uint8_t)taken;
 }
 
-/* Lines are few enough to be read, and for a log to have room for. */
+/* Limits the lines, so that a person can read them, and the log has room. */
 static bool may_log(void)
 {
     static _Thread_local long long second;
@@ -131,7 +132,7 @@ static bool may_log(void)
     return ++lines <= LINES_MAX;
 }
 
-/* Never what a message holds. */
+/* The content of a message is never logged. */
 static void log_step(enum trace_step step, const struct trace_subject *subject)
 {
     char engine[32] = "";
@@ -200,7 +201,7 @@ static void empty_ring(struct trace_file *file, struct trace_ring *ring)
     }
 }
 
-/* Writes what there is. Returns 0, or -1 with `error` set. */
+/* Writes what is in the rings. Returns 0, or -1 with `error` set. */
 static int write_round(struct trace_file *file, struct ipcl_error *error)
 {
     char name[TRACE_NAME_BYTES];

@@ -78,7 +78,8 @@ static void add_time(struct trace_file *file, long long ns)
     add_number(file, (unsigned long long)ns % 1000, 3);
 }
 
-/* What others call their messages is shown where it is plain. */
+/* Ids are from others: a character that is not plain ASCII, or that JSON would escape, becomes '?'.
+ * */
 static void add_id(struct trace_file *file, const char *id, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -137,7 +138,7 @@ static void end_line(struct trace_file *file)
         write_out(file);
 }
 
-/* A line that says how something is called, or ordered. */
+/* A line that gives something a name. */
 static void add_metadata(struct trace_file *file, pid_t thread, const char *name, const char *text)
 {
     begin_line(file, thread, 0);
@@ -148,7 +149,7 @@ static void add_metadata(struct trace_file *file, pid_t thread, const char *name
     end_line(file);
 }
 
-/* This host since it was started: its monotonic clock is that of all its processes. */
+/* The id of the host's boot: processes with the same one have the same monotonic clock. */
 static void read_boot(char boot[37])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -181,14 +182,15 @@ static void add_head(struct trace_file *file)
     end_line(file);
 }
 
-/* Where what was written before is, once the file is large. Returns 0, or -1 with `error` set. */
+/* Writes the path that the file gets when it is full and another is begun. Returns 0, or -1 with
+ * `error` set. */
 static int name_previous(const struct trace_file *file, char previous[PATH_BYTES],
                          struct ipcl_error *error)
 {
     return path_format(previous, error, "%s.1", file->path);
 }
 
-/* That of an earlier trace is no part of this one. */
+/* The previous file of an earlier trace is no part of this trace. */
 static void remove_previous(const struct trace_file *file)
 {
     char previous[PATH_BYTES];
@@ -196,8 +198,8 @@ static void remove_previous(const struct trace_file *file)
         unlink(previous);
 }
 
-/* Keeps others from writing it, as long as this process does. Where the file system knows no locks
- * nobody is kept. */
+/* Keeps other processes from writing the file as long as this process has it open. A file system
+ * without locks keeps nobody from it. */
 static int claim(const struct trace_file *file, struct ipcl_error *error)
 {
     struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -211,7 +213,7 @@ static int claim(const struct trace_file *file, struct ipcl_error *error)
                           file->path);
 }
 
-/* What the process is called, and where the picture shows it. */
+/* The name of the process, and its place in the picture. */
 static void add_name(struct trace_file *file)
 {
     add_metadata(file, getpid(), "process_name", file->name);
@@ -327,7 +329,7 @@ static void rotate(struct trace_file *file)
     }
 }
 
-/* Begins a new file where this one is full. */
+/* Begins a new file if this one is full. */
 static void make_room(struct trace_file *file)
 {
     if (file->failed || file->bytes + (long long)file->used <= file->bytes_max / 2)
@@ -337,7 +339,7 @@ static void make_room(struct trace_file *file)
         rotate(file);
 }
 
-/* A thread's name, where this file does not have it. */
+/* Writes a thread's name if this file does not have it yet. */
 static void add_thread(struct trace_file *file, struct trace_ring *ring)
 {
     if (ring->written_file == file->number)

@@ -20,12 +20,12 @@
 
 /* A way from the root to a file. */
 struct walk {
-    int folder;            /* that was come to; -1 before the root */
-    char real[PATH_BYTES]; /* its path without links, "" for the root */
-    char rest[PATH_BYTES]; /* what is to come */
-    int links;             /* that were followed */
+    int folder;            /* the folder that it has come to; -1 before the root */
+    char real[PATH_BYTES]; /* the path of that folder without links, "" for the root */
+    char rest[PATH_BYTES]; /* the rest of the path */
+    int links;             /* how many it has followed */
     bool shared;           /* everybody can make files in that folder */
-    bool refused;          /* what was come to is not trusted, as `error` says */
+    bool refused;          /* what it has come to is not trusted, as `error` says */
     struct ipcl_error *error;
 };
 
@@ -52,9 +52,9 @@ static bool is_primary_of_another(gid_t group, uid_t user)
     return another;
 }
 
-/* Whether a group is root's, or this user alone: where each user has a group of his own it is
- * common that it may write. A user whom the system does not know, as in containers, has the group
- * of his number. */
+/* Whether a group is root's, or has no member but this user. Where each user has such a group, it
+ * often has permission to write. A user whom the system does not know, as in containers, has the
+ * group with the user's own number. */
 static bool is_own_group(gid_t id)
 {
     char user_text[NAME_BYTES], group_text[NAME_BYTES];
@@ -93,9 +93,9 @@ static void find_unknown_owner(void)
         unknown_owner = owner;
 }
 
-/* A container that a user starts without root's help knows none of the host's users but its own,
- * and shows all others as one, root among them. What they own is taken for root's, as a home could
- * not be come to otherwise; but not where everybody can make files, so that it may be anybody's. */
+/* A container that a user starts without root's help knows that user only, and shows all other
+ * users of the host, root among them, as one. What that one owns counts as root's: otherwise no
+ * home could be reached. But where everybody can make files, it may be anybody's. */
 static bool is_roots(const struct walk *walk, uid_t owner)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -1,4 +1,4 @@
-/* What ipyparallel's programs take and these have no use for. */
+/* Settings of ipyparallel's programs that have no effect in ours. */
 #include "config/accepted.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof(*(rows)))

@@ -12,14 +12,14 @@ void nearest_begin(struct nearest *nearest, const char *wanted)
     nearest->distance = 0;
 }
 
-/* Letters differ only where they are other letters; - and _ are one, as on the command line. */
+/* Upper and lower case are the same, and so are - and _, as on the command line. */
 static int plain(char letter)
 {
     return letter == '_' ? '-' : tolower((unsigned char)letter);
 }
 
-/* What it costs to add or drop a letter: the dot between a class and its setting stays where it
- * is. */
+/* What it costs to add or drop a letter. The dot between a class and its setting costs more than a
+ * letter, so it rather stays. */
 static size_t cost(int letter)
 {
     return letter == '.' ? 2 : 1;

@@ -1,4 +1,4 @@
-/* Rows of option tables: whether one has what option.h says must be there. */
+/* Whether a row of an option table has all that option.h demands. */
 #include <stdbool.h>
 #include <string.h>
 

@@ -17,7 +17,7 @@
 #define BASE_CLASS        "BaseParallelApplication"
 #define FOLDER_PREFIX     "profile_"
 #define TRACE_BYTES_LEAST 65536
-#define NAME_BYTES_MAX    128 /* what programs put around it has room in a file's name */
+#define NAME_BYTES_MAX    128 /* leaves room for what programs add to it in names of files */
 
 static const struct ipcl_option options[] = {
     {"profile", IPCL_STRING, "default", "profile", NULL,
@@ -70,7 +70,7 @@ static const struct ipcl_option process_options[] = {
 static const struct ipcl_option_table process_table = {
     BASE_CLASS, process_options, sizeof(process_options) / sizeof(*process_options)};
 
-/* Made known by ipyparallel, whose launchers set them. */
+/* ipyparallel's launchers set these. */
 static const struct settings_variable variables[] = {
     {"IPP_CLUSTER_ID", BASE_CLASS, "cluster_id"},
     {"IPP_PROFILE_DIR", BASE_CLASS, "profile_dir"},
@@ -157,7 +157,7 @@ static int check_cluster_id(const struct settings *settings, struct ipcl_error *
                                 id, NAME_BYTES_MAX);
 }
 
-/* Fills `profile` with the paths of a profile, which may not be there. */
+/* Fills `profile` with the paths of a profile, which need not exist. */
 static int set_paths(const char *ipython_dir, const char *name, const char *dir,
                      struct profile *profile, struct ipcl_error *error)
 {
@@ -252,7 +252,7 @@ int profile_of_settings(const struct settings *settings, bool create, struct pro
     bool make = create || (!*dir && !strcmp(name, "default"));
     if (!make && profile_find(ipython_dir, name, dir, profile, error))
         return -1;
-    /* Also a profile that is there may lack folders: IPython makes them one by one. */
+    /* A profile that exists may lack folders, too: IPython makes them one by one. */
     return profile_create(ipython_dir, name, dir, profile, error);
 }
 
@@ -267,7 +267,7 @@ static bool is_log_of(const char *name, const char *program)
     return digits && !strcmp(name + digits, ".log");
 }
 
-/* What another process has removed in the meantime is removed. */
+/* Removes the logs of earlier processes, as far as no other process has done so. */
 static void clean_logs(const struct profile *profile, const char *program)
 {
     char path[PATH_BYTES];
@@ -316,7 +316,7 @@ static int open_log(const struct settings *settings, const char *program,
     return 0;
 }
 
-/* A further file of settings, named by one. */
+/* Reads another file of settings, which a setting names. */
 static int load_extra(struct settings *settings, struct ipcl_error *error)
 {
     char path[PATH_BYTES];

@@ -21,7 +21,7 @@ struct arguments {
 struct option_word {
     const char *typed;
     char key[KEY_BYTES];
-    const char *value; /* NULL where none stands in the same word */
+    const char *value; /* NULL if the same word has none */
 };
 
 static bool same_alias(const char *typed, const char *alias)
@@ -66,7 +66,7 @@ static int give(struct arguments *arguments, const struct option_word *word, con
         .origin = origin,
     };
     int status = settings_give(arguments->settings, &given, arguments->error);
-    if (settings_is_key(class_name, name, value)) /* which stands in a word of argv */
+    if (settings_is_key(class_name, name, value)) /* the value is a part of argv */
         settings_hide_key(arguments->settings, class_name, name, (char *)(uintptr_t)value);
     return status;
 }
@@ -94,8 +94,8 @@ static bool next_is_bool(const struct arguments *arguments)
     return !strcasecmp(next, "true") || !strcasecmp(next, "false");
 }
 
-/* The option's value: behind its =, what the option means without one, or the next word. NULL with
- * `error` set where there is none. */
+/* The option's value: the text behind its =, or the value that the option has without one, or the
+ * next word. NULL with `error` set if there is none. */
 static const char *take_value(struct arguments *arguments, const struct option_word *word,
                               const struct ipcl_option *option)
 {
@@ -186,7 +186,7 @@ static int parse_trait(struct arguments *arguments, struct option_word *word)
                           word->typed);
 }
 
-/* --help and its like. Returns whether it is one. */
+/* --help and similar options. Returns whether the option is one of them. */
 static bool parse_wish(struct settings *settings, const char *key)
 {
     static const struct {
@@ -250,8 +250,8 @@ static const struct setting *find_key(const struct settings *settings, const cha
     return settings_lookup(settings, class_name, dot + 1);
 }
 
-/* --complete WORDS...: notes what was typed of the last word, and leaves to be read what stands
- * before it. */
+/* --complete WORDS...: notes what was typed of the last word. The words before it are still to be
+ * read. */
 static void read_typed(struct arguments *arguments)
 {
     struct typed *typed = &arguments->settings->typed;

@@ -40,7 +40,7 @@ static void carry_class(struct carrying *carrying, const char *class_name, const
     }
 }
 
-/* What no table took has no effect, or is not known. */
+/* Settings that no table has taken: they have no effect, or are not known. */
 static void carry_pending(struct carrying *carrying)
 {
     struct settings *settings = carrying->settings;

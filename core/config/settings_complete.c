@@ -81,13 +81,13 @@ static void offer_options(const struct settings *settings, FILE *stream)
     settings_offer(settings, stream, "--version", "The version.");
 }
 
-/* Those of the program where no other word stands before; NULL for none. */
+/* The program's own words, if this is the first word; NULL if there are none. */
 static const char *first_words(const struct settings *settings)
 {
     return settings->typed.follows ? NULL : settings->program->words;
 }
 
-/* Of a setting; of the words that are no options where `item` is NULL. */
+/* Offers values of a setting, or, if `item` is NULL, words that are no options. */
 static void offer_values(const struct settings *settings, const struct setting *item, FILE *stream)
 {
     struct words_offered offered = {.settings = settings, .stream = stream};

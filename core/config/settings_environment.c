@@ -11,7 +11,7 @@ struct environment_search {
     struct ipcl_error *error;
 };
 
-/* Reads the variable of a setting under one class name. Returns true where it is wrong. */
+/* Reads the variable of a setting under one class name. Returns true if its value is wrong. */
 static bool read_variable(void *context, const char *class_name)
 {
     struct environment_search *search = context;
@@ -39,7 +39,7 @@ int settings_read_variables(struct settings *settings, struct setting *item,
     return wrong ? -1 : 0;
 }
 
-/* Reads the variables that others have made known, of the settings there are. */
+/* Reads the variables with names of their own, if there are such settings. */
 static int read_known_variables(struct settings *settings, struct ipcl_error *error)
 {
     for (size_t i = 0; i < settings->variable_count; i++) {

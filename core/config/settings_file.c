@@ -26,8 +26,8 @@ static bool is_remark(const char *key)
     return !strncmp(key, "//", 2);
 }
 
-/* A member of the file that is no class: a remark, or what traitlets takes for none either, as it
- * begins with a small letter: the format's version, and our own notes. */
+/* Whether a member of the file is no class: a remark; or a name with a small letter first, such as
+ * the format's version, which is no class for traitlets either. */
 static bool is_no_class(const char *key, const json_t *value)
 {
     return is_remark(key) || (islower((unsigned char)*key) && !json_is_object(value));
@@ -64,7 +64,7 @@ static int load_class(struct settings *settings, const struct settings_file *fil
     return 0;
 }
 
-/* Whether a key stands in the file. */
+/* Whether the file has a key. */
 static bool has_key(json_t *classes)
 {
     const char *class_name, *name;
@@ -76,7 +76,7 @@ static bool has_key(json_t *classes)
     return false;
 }
 
-/* A mapping, or NULL with `error` set. A file with a key is refused where others can read it. */
+/* A mapping, or NULL with `error` set. A file with a key is refused if others can read it. */
 static json_t *read_classes(int fd, const char *path, struct ipcl_error *error)
 {
     json_error_t reason;
@@ -177,7 +177,7 @@ static bool is_excepted(const struct setting *item, const char *const *except)
     return false;
 }
 
-/* Adds a setting to its class, which is added where it is not there. Returns 0 or -1. */
+/* Adds a setting to its class, which is added if it is missing. Returns 0 or -1. */
 static int add_to_json(json_t *classes, const struct setting *item)
 {
     json_t *traits = json_object_get(classes, item->class_name);

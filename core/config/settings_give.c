@@ -1,4 +1,5 @@
-/* How a setting gets its value: by the rank of its source, or later, where no table has it yet. */
+/* How a setting gets its value: the source with the highest rank counts. A value is kept for later
+ * if no table has the setting yet. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -32,8 +33,8 @@ static bool take_choice(void *text, const char *word)
     return !strcasecmp(text, word) && strcpy(text, word);
 }
 
-/* Whether a value is one that the setting takes; its default always is, and a number where that is
- * one. */
+/* Whether a value is one that the setting takes. It always takes its default, and a number if it
+ * takes numbers (value_is_number()). */
 static bool is_taken(const struct settings *settings, const struct setting *item,
                      struct value *value)
 {
@@ -57,7 +58,7 @@ static int refuse_value(const struct settings *settings, const struct setting *i
     return -1;
 }
 
-/* What JSON has as null, and Python as None, is not set. */
+/* null in JSON, and None in Python, set nothing. */
 static bool is_nothing(const struct setting *item, const struct given *given)
 {
     if (!given->text)
@@ -66,8 +67,7 @@ static bool is_nothing(const struct setting *item, const struct given *given)
            (item->option->type == IPCL_INT || item->option->type == IPCL_REAL);
 }
 
-/* A list that is given word by word, each with the option's name, is one. NULL where memory is
- * short. */
+/* A list can be given word by word, each with the option's name. NULL if memory is short. */
 static const struct value *join(struct settings *settings, const struct value *first,
                                 const struct value *second)
 {
@@ -120,7 +120,7 @@ static int refuse_key(const struct settings *settings, const struct given *given
     nearest_begin(&nearest, wanted);
     for (size_t i = 0; i < settings->count; i++) {
         const struct setting *item = &settings->items[i];
-        /* Where the class is right, only its own traits are near. */
+        /* If the class is known, only its own settings are suggested. */
         bool same =
             known && settings_lookup(settings, given->class_name, item->option->name) == item;
         snprintf(key, sizeof(key), "%s.%s", same ? given->class_name : item->class_name,

@@ -5,7 +5,7 @@
 
 #define WIDTH 78
 
-/* Writes one word, in a new line where the old one is full. */
+/* Writes one word, in a new line if the old one is full. */
 static void write_word(FILE *stream, int indent, const char *word, int length, int *column)
 {
     if (*column && *column + 1 + length > WIDTH) {
@@ -173,7 +173,7 @@ bool settings_same_reason(const struct settings *settings, size_t i)
            settings->others[i + 1].option->help == settings->others[i].option->help;
 }
 
-/* The rows without a value of one type, under a title. */
+/* Writes the rows of a type that holds no value, under a title. */
 static void write_others(const struct settings *settings, enum ipcl_option_type type,
                          const char *title, FILE *stream)
 {

@@ -9,7 +9,7 @@
 static const struct key {
     const char *class_name;
     const char *name;
-    const char *file; /* how it is given in a file of its own, where that can be */
+    const char *file; /* how it is given in a file of its own; "": it cannot be */
 } keys[] = {
     {"Session", "key", "in a file (--keyfile=FILE), "},
     {"IPController", "curve_secretkey", ""},
@@ -19,13 +19,13 @@ static const struct key {
 #define KEY_COUNT    (sizeof(keys) / sizeof(*keys))
 #define OPTION_BYTES 64
 
-/* A word that is no key, as it names none. */
+/* Whether a value is no key: it is empty, or asks for a random one. */
 static bool names_none(const char *value)
 {
     return !value || !*value || !strcmp(value, SETTINGS_RANDOM_KEY);
 }
 
-/* NULL where the setting holds none. */
+/* NULL if the setting holds no key. */
 static const struct key *find(const char *class_name, const char *name)
 {
     for (const struct key *key = keys; key < keys + KEY_COUNT; key++)
@@ -46,8 +46,8 @@ void settings_hide_key(struct settings *settings, const char *class_name, const 
     settings->keys_shown |= 1u << (find(class_name, name) - keys);
 }
 
-/* The key that the first of these words gives: --Class.trait=VALUE, or --Class.trait and VALUE
- * behind it, to which `*words` goes on then. NULL where it gives none. */
+/* The key that the first of these words gives: --Class.trait=VALUE, or --Class.trait with VALUE as
+ * the next word; then `*words` is moved to that. NULL if it gives none. */
 static char *take_value(char ***words, const struct key **key)
 {
     char option[OPTION_BYTES], *word = **words;

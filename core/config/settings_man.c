@@ -142,7 +142,7 @@ static void write_options(const struct settings *settings, FILE *stream)
     }
 }
 
-/* The rows without a value of one type, under a title. */
+/* Writes the rows of a type that holds no value, under a title. */
 static void write_others(const struct settings *settings, enum ipcl_option_type type,
                          const char *title, FILE *stream)
 {

@@ -21,8 +21,7 @@ bool settings_each_word(const char *list, bool (*each)(void *context, const char
     return false;
 }
 
-/* Where a class stands in the program's line of inheritance, or CLASSES_MAX where it is not in
- * it. */
+/* The place of a class in the program's line of inheritance; CLASSES_MAX if it is not there. */
 struct class_place {
     const char *name;
     int place;

@@ -23,7 +23,7 @@ static bool same_word(void *context, const char *word)
     return !strcmp(context, word);
 }
 
-/* The row of a type that has a name; one that names it before one that means all. */
+/* The row of a type for a name. A row with that name goes before one for all names. */
 static const struct other_row *find(const struct settings *settings, enum ipcl_option_type type,
                                     const char *class_name, const char *name)
 {
@@ -158,7 +158,7 @@ void others_offer(const struct settings *settings, const char *class_name, struc
     }
 }
 
-/* Whether an earlier value of the list is of the same setting. */
+/* Whether the list has an earlier value of the same setting. */
 static bool said_before(const struct pending *first, const struct pending *pending)
 {
     for (; first != pending; first = first->next)

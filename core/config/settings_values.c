@@ -5,8 +5,8 @@
 #include "base/secret.h"
 #include "config/settings_private.h"
 
-/* Where a setting has its value from: itself, or the class that it is inherited from, where that
- * was given later. NULL for NULL. */
+/* The setting that has the value: this one, or the one that it inherits, if that was given by a
+ * higher source. NULL for NULL. */
 static const struct setting *holder(const struct settings *settings, const struct setting *item)
 {
     if (!item || !item->base)
@@ -42,7 +42,7 @@ const char *settings_string(const struct settings *settings, const char *class_n
 void settings_hide(const struct settings *settings, const char *class_name, const char *name)
 {
     const struct setting *item = holder(settings, settings_lookup(settings, class_name, name));
-    /* One that another source has given since is a key as well, or the same. */
+    /* All values that sources have given are hidden: each is a key. */
     for (const struct value *value = settings->values; item && value; value = value->next)
         if (value->option == item->option && value->text)
             secret_hide(value->text, strlen(value->text));

@@ -36,7 +36,7 @@ static bool parse_bool(const char *text, bool *boolean)
     return false;
 }
 
-/* Adds a text of `length` bytes to a list. Returns false where memory is short. */
+/* Adds a text of `length` bytes to a list. Returns false if memory is short. */
 static bool append(struct value *value, const char *text, size_t length)
 {
     char **list = realloc(value->list, (value->count + 2) * sizeof(*list));
@@ -48,8 +48,8 @@ static bool append(struct value *value, const char *text, size_t length)
     return list[value->count] && ++value->count;
 }
 
-/* Copies one word to `word` as a shell would read it: quotes are taken off, and \ takes a letter as
- * it is. Returns where it ends, or NULL where a quote is left open. */
+/* Copies one word to `word` as a shell would read it: without its quotes; \ takes the next letter
+ * as it is. Returns the word's end, or NULL if a quote is not closed. */
 static const char *read_word(const char *at, char *word)
 {
     char quote = '\0';
@@ -216,8 +216,8 @@ static bool parse_mapping(struct value *value, const char *text)
     return good;
 }
 
-/* Quotes around the whole of a text are not part of it, as with traitlets; a shell takes them off,
- * others that start programs do not. */
+/* Quotes around a whole text are not part of it, as with traitlets. A shell takes them off; other
+ * programs that start programs do not. */
 static char *unquote(const char *text)
 {
     size_t length = strlen(text), bytes = length > 2 && *text == 'b' ? 1 : 0;
@@ -290,7 +290,7 @@ bool value_is_number(const struct ipcl_option *option, const char *text)
     return takes_number(option) && *text && !text[strspn(text, "0123456789")];
 }
 
-/* A text of several lines may be an array of them. NULL where it is none. */
+/* A text of several lines may be an array of lines. NULL if it is no such array. */
 static char *join_lines(const json_t *lines)
 {
     size_t size = 1;

@@ -112,7 +112,7 @@ __attribute__((format(printf, 2, 3))) static void tell(const struct descriptor_f
     faults->found(faults->context, fault);
 }
 
-/* Tells of those of the members that `object` lacks. Returns whether all are there. */
+/* Tells which of the members `object` lacks. Returns whether all are there. */
 static bool check_members(const char *what, const void *object, const struct member *members,
                           const char *header, const struct descriptor_faults *faults)
 {
@@ -147,7 +147,8 @@ static void check_class(const struct ipcl_launcher_class *class,
     check_members(what, class, class_members, "launcher", faults);
 }
 
-/* The sizes that structs had in minor versions before this: arrays of them are that far apart. */
+/* The size that a class has in the plugin's minor version: the elements of its array are that far
+ * apart. */
 static size_t class_size(const struct ipcl_plugin *plugin)
 {
     return plugin->abi_minor < 2 ? offsetof(struct ipcl_launcher_class, properties)
@@ -227,7 +228,7 @@ static void check_classes(const struct ipcl_plugin *plugin, const struct descrip
         check_system(table[i], faults);
 }
 
-/* Settings that the plugin alone would have: what is wrong with its tables themselves. */
+/* Checks the plugin's option tables by themselves, without other settings. */
 static void check_tables(const struct ipcl_plugin *plugin, const struct descriptor_faults *faults)
 {
     static const struct settings_program nobody = {.name = "", .usage = ""};
@@ -268,7 +269,7 @@ void descriptor_find_faults(const struct ipcl_plugin *plugin, const char *kind, 
     if (!check_abi(plugin, faults) ||
         !check_members("its descriptor", plugin, descriptor_members, "plugin", faults))
         return;
-    /* What it has for operations is not known then. */
+    /* Its struct of operations is not known then. */
     if (kind && strcmp(plugin->kind, kind)) {
         tell(faults, "it is a plugin of kind '%s' in a folder for kind '%s'", plugin->kind, kind);
         return;

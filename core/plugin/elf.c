@@ -1,4 +1,5 @@
-/* Whether a file is a whole shared object for this machine: elf(5), read from the file. */
+/* Whether a file is a complete shared object for this processor (elf(5)). The file is read, not
+ * mapped. */
 #include "plugin/elf.h"
 
 #include <elf.h>
@@ -16,7 +17,8 @@ typedef ElfW(Ehdr) file_header;
 typedef ElfW(Phdr) segment_header;
 typedef ElfW(Shdr) section_header;
 
-/* The header of the object that this code is in, by the linker: a plugin's must be like it. */
+/* The linker defines it: the header of the object that this code is in. A plugin's must be like it.
+ * */
 extern const file_header __ehdr_start __attribute__((visibility("hidden")));
 
 struct image {
@@ -36,7 +38,7 @@ static int set_cut_off(const struct image *image, struct ipcl_error *error)
                           (unsigned long long)image->size);
 }
 
-/* Returns 0, or -1 with `error` set where the file ends before. */
+/* Returns 0, or -1 with `error` set if the file ends before that. */
 static int read_part(const struct image *image, uint64_t offset, void *part, size_t size,
                      struct ipcl_error *error)
 {
@@ -73,7 +75,7 @@ static void machine_name(const file_header *header, char name[32])
             snprintf(name, 32, "%d-bit %s", bits, known[i].name);
 }
 
-/* The machine's number has one place, whatever the word size. */
+/* The number of the processor's kind has the same place for every word size. */
 static int check_header(const file_header *header, struct ipcl_error *error)
 {
     char built[32], own[32];
@@ -111,8 +113,8 @@ static int check_segments(const struct image *image, struct ipcl_error *error)
     return status;
 }
 
-/* The table of sections is of no use to the linker, but stands at the end of the file: a copy that
- * was broken off has none, or zeros where the room for it was taken first. */
+/* The linker does not need the table of sections. But it is at the end of the file: a copy that was
+ * broken off has none, or only zeros in its place. */
 static int check_end(const struct image *image, struct ipcl_error *error)
 {
     const file_header *header = &image->header;

@@ -1,5 +1,4 @@
-/* Loading one plugin: whether its file may be mapped, libltdl, and whether its descriptor is
- * whole. */
+/* Loads one plugin: checks its file, loads it with libltdl, and checks its descriptor. */
 #include "plugin/loader.h"
 
 #include <dlfcn.h>
@@ -33,17 +32,17 @@ int loader_start(struct ipcl_error *error)
     return status;
 }
 
-/* An embedded interpreter's modules look for the symbols of its library, and Open MPI's components
- * for libmpi's, among the global ones: what brings these libraries in is loaded globally, and
- * everything else is kept to itself. */
+/* The modules of an embedded interpreter look for symbols of its library among the global ones, and
+ * so do Open MPI's components for those of libmpi. So plugins that bring in these libraries are
+ * loaded globally, and all others are not. */
 static bool is_global(const char *kind)
 {
     return kind && (!strcmp(kind, "kernel") || !strcmp(kind, "mpi"));
 }
 
-/* Returns 0 where the file at `path` may be mapped: it is whole, nobody else can change it, nor, as
- * nobody can change what is above it, put another in its place. Writes its path without links to
- * `real`, by which the linker opens it: a descriptor's name would hide $ORIGIN from it. */
+/* Returns 0 if the file at `path` may be mapped: it is complete, and nobody else can change it or
+ * put another in its place. Writes its path without links to `real`. The linker opens it by this
+ * path: from a descriptor's name it could not find $ORIGIN. */
 static int check_file(const char *path, char real[PATH_BYTES], struct ipcl_error *error)
 {
     struct stat info;
@@ -57,8 +56,9 @@ static int check_file(const char *path, char real[PATH_BYTES], struct ipcl_error
     return status;
 }
 
-/* Returns a handle, or NULL with `error` set. libltdl binds functions when they are first called,
- * and tells of several reasons the last; so the dynamic linker is asked first, to bind them all. */
+/* Returns a handle, or NULL with `error` set. libltdl binds a function when it is first called, and
+ * of several reasons for a failure it tells the last. So the dynamic linker opens the file first,
+ * and binds all functions. */
 static lt_dlhandle open_file(const char *path, const char *kind, struct ipcl_error *error)
 {
     lt_dladvise advise;
