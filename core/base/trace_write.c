@@ -78,8 +78,7 @@ static void add_time(struct trace_file *file, long long ns)
     add_number(file, (unsigned long long)ns % 1000, 3);
 }
 
-/* Ids are from others: a character that is not plain ASCII, or that JSON would escape, becomes '?'.
- * */
+/* Ids are from others: what is not plain ASCII, or what JSON would escape, becomes '?'. */
 static void add_id(struct trace_file *file, const char *id, size_t size)
 {
     for (size_t i = 0; i < size; i++)

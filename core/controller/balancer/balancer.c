@@ -71,7 +71,7 @@ void balancer_destroy(struct balancer *balancer, void (*release)(struct task *ta
     free(balancer);
 }
 
-/* A serial that no other engine has now. An engine that is gone had it with a chance of 1 in
+/* A serial that no other engine has now. The chance that an engine had it that has gone is 1 in
  * 2^31. */
 static uint32_t serial_of(const struct balancer *balancer, const char *uuid)
 {
@@ -105,7 +105,7 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
     return worker;
 }
 
-/* A task has one place less to go to. */
+/* A task has one engine less that it may go to. */
 static void lose_place(struct balancer *balancer, struct task *task)
 {
     bool waits = task->state == TASK_WAITING && !binding_leads_somewhere(task);
@@ -223,8 +223,8 @@ struct task *balancer_next(struct balancer *balancer)
     return task;
 }
 
-/* What failed is the newest then: a task that fails again and again keeps none of its client's from
- * running. */
+/* A task that has failed becomes the newest of its client's: one that fails again and again keeps
+ * no other from running. */
 int balancer_retry(struct balancer *balancer, struct task *task, bool elsewhere, bool failed)
 {
     const struct worker *avoided = task->worker;
@@ -263,7 +263,7 @@ static void tell_dependents(struct balancer *balancer, struct task *task,
             waiter->released = true;
             balancer_place(balancer, waiter, false);
         } else if (ran_at && (waiter->state == TASK_WAITING || waiter->state == TASK_RUNNING)) {
-            /* It follows any, and has been given another engine to choose from. */
+            /* It follows any of several tasks, and may go to one more engine now. */
             needs_allow_at(balancer, waiter, ran_at);
             if (waiter->state == TASK_WAITING)
                 binding_queue(balancer, waiter);

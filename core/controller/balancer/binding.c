@@ -8,11 +8,12 @@
 /* A client's tasks in an engine's queue. */
 struct line {
     struct heap_item item;   /* in the engine's queue, while there are any */
-    unsigned long long turn; /* its client's, as far as the queue knows: the true one is no lower */
+    unsigned long long turn; /* the client's turn as the queue knows it; the true one is this or a
+                              * later one */
     struct share *share;
     struct worker *worker;
-    struct heap slots; /* of those that wait, the oldest task first */
-    size_t count;      /* also of those that do not */
+    struct heap slots; /* of the tasks that wait, the oldest first */
+    size_t count;      /* of all slots, also of tasks that do not wait */
     UT_hash_handle hh;
 };
 
@@ -21,8 +22,8 @@ struct line {
 struct binding {
     struct heap_item item; /* in its line */
     struct task *task;
-    struct worker *worker;       /* NULL: any that is yet to come */
-    struct line *line;           /* its client's at this engine */
+    struct worker *worker;       /* NULL: any engine that may still come */
+    struct line *line;           /* the client's line at this engine */
     struct binding *prev, *next; /* among its claims */
     struct binding *sibling;     /* of the same task */
     bool allowed;                /* not held back by what the task follows */
@@ -44,7 +45,7 @@ static void line_leave(struct line *line)
     free(line);
 }
 
-/* Makes room in a client's line for one more. NULL where memory is short. */
+/* Makes room in a client's line for one more. NULL if memory is short. */
 static struct line *line_join(struct share *share, struct worker *worker)
 {
     struct line *line;
@@ -92,7 +93,7 @@ int binding_add(struct task *task, struct worker *worker, bool allowed)
     return slot_add(task, worker, allowed, &worker->claims);
 }
 
-/* `worker` NULL: those that are yet to come. */
+/* `worker` NULL: engines that may still come. */
 static struct binding *slot_find(const struct task *task, const struct worker *worker)
 {
     struct binding *slot = task->slots;
@@ -188,8 +189,8 @@ void binding_drop_all(struct balancer *balancer, struct task *task)
         slot_drop(balancer, task->slots);
 }
 
-/* A client's turn changes with each of its tasks that starts, wherever: the queue hears of it here,
- * where a line would be next. */
+/* A client's turn changes with each of its tasks that starts, at any engine. The queue takes this
+ * into account here, when a line would be the next. */
 struct task *binding_first(struct worker *worker)
 {
     struct line *line = (struct line *)worker->bound.items[0];

@@ -12,7 +12,7 @@
 
 struct edge {
     struct task *waiter;
-    struct task *on; /* NULL: it has ended */
+    struct task *on; /* NULL: that task has ended */
     struct edge *prev, *next;
     uint32_t ran_at; /* once it has ended, as `follow` needs it: an engine's serial; 0 for none */
     bool follow;

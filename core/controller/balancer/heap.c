@@ -41,8 +41,8 @@ static double sum_at(const struct heap *heap, size_t index)
     return index < heap->count ? heap->sums[index] : 0;
 }
 
-/* Sums anew what has changed at an index and above it. Nothing is added to an old sum, so that no
- * error grows. */
+/* Computes the sums at an index and above it again. Nothing is added to an old sum, so rounding
+ * errors do not add up. */
 static void sum_up(struct heap *heap, size_t index)
 {
     for (; heap->weight; index = (index - 1) / 2) {

@@ -4,7 +4,8 @@
 
 #include "controller/balancer/balancer_private.h"
 
-/* Without memory for its deadline a task waits for ever, which is better than not at all. */
+/* If memory is too short for its deadline, a task waits without one: that is better than not to
+ * take it. */
 static void watch_deadline(struct balancer *balancer, struct task *task)
 {
     if (task->deadline_ms)

@@ -24,7 +24,7 @@ static bool longer_unused(const struct heap_item *a, const struct heap_item *b)
 
 static uint64_t draw(struct balancer *balancer)
 {
-    /* Marsaglia's xorshift64: any even spread will do here. */
+    /* Marsaglia's xorshift64: any even distribution is good enough here. */
     balancer->random ^= balancer->random << 13;
     balancer->random ^= balancer->random >> 7;
     balancer->random ^= balancer->random << 17;

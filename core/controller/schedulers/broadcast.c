@@ -109,7 +109,7 @@ static void fail_part(struct broadcaster *broadcast, struct gather_part *part, c
     broadcast_finish(broadcast, gathering);
 }
 
-/* An engine has come back for which this request has waited. */
+/* The engine has come back that this request has waited for. */
 static void broadcast_returned(void *self, struct message *message, const struct target *target)
 {
     struct broadcaster *broadcast = self;
@@ -120,8 +120,8 @@ static void broadcast_returned(void *self, struct message *message, const struct
                    msg_id.data, msg_id.size, message);
 }
 
-/* Whether it is a part of a coalesced broadcast, or the reply to one, for which the engine copies
- * that: a plain broadcast may have the same msg_id. */
+/* Whether it is a part of a coalesced broadcast, or a reply to a part: the engine copies this
+ * member. The msg_id does not tell: a plain broadcast may have the same one. */
 static bool is_coalescing(const struct broadcaster *broadcast, struct message *message)
 {
     struct ipcl_member member = {.name = "is_coalescing"};
@@ -175,7 +175,7 @@ static void refuse_part(struct broadcaster *broadcast, struct broadcast_request 
         replies_error(&broadcast->passage.replies, &reply, uuid, "EngineError", text);
 }
 
-/* Sends one engine's request. Returns NULL, or why it cannot be. */
+/* Sends one engine's request. Returns NULL, or why it cannot be sent. */
 static const char *send_part(struct broadcaster *broadcast, struct broadcast_request *request,
                              struct target *target, const char *id)
 {
@@ -200,8 +200,8 @@ static const char *send_part(struct broadcaster *broadcast, struct broadcast_req
     return why;
 }
 
-/* Sends the request to all its engines, of which each is a part of `gathering` where that is not
- * NULL. */
+/* Sends the request to all its engines. If `gathering` is not NULL, each of them is a part of it.
+ * */
 static void fan_out(struct broadcaster *broadcast, struct broadcast_request *request,
                     struct gathering *gathering)
 {
@@ -267,7 +267,7 @@ static void broadcast_from_client(void *self, struct message *message)
     reply_request_of(message, &reply);
     const char *wrong =
         broadcast_request_read(&request, broadcast->passage.sessions.clients, message);
-    /* Of an engine that has just come the client may have heard before we have. */
+    /* The client may have heard of a new engine before this thread has. */
     if (!wrong)
         broadcast_read_notices(broadcast);
     if (wrong)
@@ -340,8 +340,8 @@ static void broadcast_from_engine(void *self, struct message *message)
         return;
     }
     trace_step(TRACE_ENGINE_REPLY, parent.data, parent.size, target ? target->id : -1);
-    /* Also where its broadcast was the previous controller's: the engine told the hub that it had
-     * it. */
+    /* This holds also if its broadcast was the previous controller's: the engine told the hub that
+     * it has it. */
     asked_report(&broadcast->passage.report, verdict, target ? target->id : -1, &parent, message);
     if (!part && coalescing) {
         refusal_note(&broadcast->passage.bad_reply, REFUSED_NOT_ASKED,
@@ -356,7 +356,7 @@ static void broadcast_from_engine(void *self, struct message *message)
     replies_send(&broadcast->passage.replies, message);
 }
 
-/* What an engine that has gone has not answered. */
+/* Fails the parts that an engine has not answered which has gone. */
 static void fail_parts_of(struct broadcaster *broadcast, const struct notice *gone)
 {
     struct gather_part *part, *next;
@@ -380,8 +380,9 @@ static void report_lost(struct broadcaster *broadcast, const struct gather_part 
     message_close(&reply);
 }
 
-/* Engines answer in the order in which they were asked (relay.c): which is older of a part and of a
- * request that is answered by itself is not known, and both end. */
+/* Engines answer in the order in which they were asked (relay.c), so the oldest request is lost. It
+ * is not known whether that is the oldest part of a coalesced broadcast or the oldest other
+ * request: both end. */
 static void lose_oldest(struct broadcaster *broadcast, const struct target *target, const char *why)
 {
     struct ipcl_member client, msg_id;

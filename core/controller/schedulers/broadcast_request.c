@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one may name, engines that have gone and names that come twice among them: each is answered
- * for. */
+/* How many targets a request may name. Engines that have gone, and names that come twice, count:
+ * each is answered. */
 #define TARGETS_MAX 16384
 
 /* A uuid becomes part of a msg_id, which JSON must hold without escapes. */
@@ -62,8 +62,8 @@ static const char *broadcast_read_targets(struct broadcast_request *request, con
     return request->count ? NULL : "the broadcast names no engine";
 }
 
-/* Puts the metadata that engines get in place of the client's: of a thousand targets an engine
- * needs to know none, and the broadcast that its request is a part of. */
+/* Replaces the client's metadata by what engines get: without the targets, which may be a thousand,
+ * and with the broadcast that the request is a part of. */
 static const char *replace_metadata(struct broadcast_request *request, json_t *metadata)
 {
     const struct ipcl_serial_operations *serial = session_serial(request->session);

@@ -150,7 +150,7 @@ static const char *gather_text_of(const json_t *error, const char *name)
     return text ? text : "";
 }
 
-/* One engine's traceback, headed by its number, as lines behind those that are there. */
+/* Appends the lines of one engine's traceback, with the engine's number above them. */
 static void add_traceback(json_t *lines, const struct gather_part *part)
 {
     const json_t *traceback = json_object_get(part->error, "traceback");

@@ -32,11 +32,12 @@
 /* How long an engine whose connection has ended has to prove that it lives. It reconnects after 100
  * ms. */
 #define SUSPICION_MS 1000
-/* A tick that is later than this found the process stopped, or its host asleep. */
+/* If a tick is later than this, the process was stopped, or its host slept. */
 #define LATE_MS 500
-/* While a newly registered or a suspected engine should answer, pings follow each other faster: by
- * this much and a millisecond more for every engine, as each ping goes to all, and for this long.
- * So engines that arrive together, however many, cost a thousand pings a second at most. */
+/* While a newly registered or a suspected engine should answer, pings follow each other faster, for
+ * this long: the time between them is this, and a millisecond more for each engine, because each
+ * ping goes to all. So engines that arrive together, however many, cost a thousand pings a second
+ * at most. */
 #define QUICK_MS     20
 #define QUICK_FOR_MS 2000
 /* What the digits of a ping are made of, and how many there are. */
@@ -45,7 +46,7 @@
 #define AGE_BYTES    32
 #define PING_BYTES   (AGE_BYTES + DIGITS + 2)
 
-/* The frames of an answer to a ping; the proof only of an engine of ours. */
+/* The frames of an answer to a ping. Only our engines send the proof. */
 enum { PONG_NAME, PONG_PING, PONG_PROOF, PONG_FRAMES };
 
 struct beat {
@@ -55,8 +56,8 @@ struct beat {
     bool gone;            /* the hub has forgotten it: only the end of its connection counts */
     long long heard_ms;   /* when its last pong came */
     long long alive_ms;   /* the youngest proof of life: when the ping of a pong was sent */
-    long long suspect_ms; /* since when its connection has ended; 0 for not */
-    int connection;       /* the file descriptor that its pongs come from; -1 where unknown */
+    long long suspect_ms; /* since when its connection has ended; 0: it has not */
+    int connection;       /* the file descriptor that its pongs come from; -1: not known */
     UT_hash_handle hh;
 };
 
@@ -73,7 +74,8 @@ struct heart_monitor {
     struct refusal bad_subscription;
     struct beat *beats;
     struct routes routes;
-    size_t awaited; /* neither born nor trusted: those for which pings are quick */
+    size_t awaited; /* how many are not born yet or are suspected: while there are any, pings are
+                     * quick */
     long long period_ms;
     long long dead_after_ms;
     long long started_ms;
@@ -130,7 +132,7 @@ static void stopped(struct heart_monitor *heart, struct beat *beat, enum report_
     free(beat);
 }
 
-/* Buries the dead and counts those whose answer is awaited. */
+/* Reports the dead, and counts those whose answer is awaited. */
 static void look_around(struct heart_monitor *heart, long long now_ms)
 {
     struct beat *beat, *next;
@@ -153,7 +155,7 @@ static long long later(long long time_ms, long long by_ms, long long now_ms)
     return time_ms + by_ms < now_ms ? time_ms + by_ms : now_ms;
 }
 
-/* What no engine could answer, as this process did not ask, is no engine's silence. */
+/* For as long as this process did not run, it sent no pings: no engine could answer. */
 static void excuse(struct heart_monitor *heart, long long now_ms)
 {
     long long late_ms = now_ms - heart->next_ping_ms;
@@ -181,7 +183,7 @@ static long long heart_on_tick(void *self, long long now_ms)
     return heart->next_ping_ms;
 }
 
-/* When the ping that this pong answers was sent. Returns -1 where it is none of ours. */
+/* When the ping was sent that this pong answers; -1 if it was none of ours. */
 static long long sent_at(struct heart_monitor *heart, zmq_msg_t *frame, long long now_ms)
 {
     char text[AGE_BYTES], ping[PING_BYTES], *end;
@@ -222,7 +224,7 @@ static void on_pong(void *self, struct message *message)
         return;
     }
     if (!routes_translate(&heart->routes, name))
-        return; /* likewise */
+        return; /* it is not registered */
     HASH_FIND(hh, heart->beats, zmq_msg_data(name), zmq_msg_size(name), beat);
     if (!beat || beat->gone)
         return; /* it has been given up, has left, or has not registered */
@@ -254,9 +256,9 @@ static void heart_on_subscription(void *self, struct message *message)
         ping_soon(heart, clock_ms());
 }
 
-/* A connection has ended: the engines that used it are asked at once whether they live. The
- * monitor's events are read before pongs, and a file descriptor that is in use again at worst makes
- * its new user answer one ping more. */
+/* A connection has ended: the engine that used it is asked at once whether it lives. The monitor's
+ * events are read before pongs. If the file descriptor is in use again by then, its new user has to
+ * answer one more ping, at worst. */
 static void on_connection_event(void *self, struct message *message)
 {
     struct heart_monitor *heart = self;

@@ -13,7 +13,7 @@
 #include "controller/exchange/report.h"
 #include "wire/published.h"
 
-/* How often it is looked at how much output subscribers have not read. */
+/* How often it looks how much output subscribers have not read. */
 #define LOOK_MS 500
 
 struct iopub {
@@ -32,7 +32,7 @@ struct iopub {
     struct refusal bad_subscription;
 };
 
-/* The hub's copy, for the record of the request that the output belongs to. */
+/* Sends the hub a copy, for the record of the request that the output belongs to. */
 static void record(struct iopub *iopub, const struct publisher *publisher, struct message *message)
 {
     struct ipcl_member member = {.name = "msg_id"};
@@ -42,7 +42,7 @@ static void record(struct iopub *iopub, const struct publisher *publisher, struc
                         publisher ? publisher->uuid : "", member.data, member.size, message);
 }
 
-/* A message of output, and the request that it belongs to. */
+/* Traces a message of output, and the request that it belongs to. */
 static void trace_output(const struct iopub *iopub, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};
@@ -55,8 +55,8 @@ static void trace_output(const struct iopub *iopub, struct message *message)
                &(struct trace_subject){own->data, own->size, parent.data, parent.size, -1, 0});
 }
 
-/* Of small messages so many wait for a subscriber that does not read, of large ones so many bytes
- * for all of them. */
+/* What waits for subscribers that do not read has two limits: a number of messages for each
+ * subscriber, and a number of bytes for all of them. */
 static void iopub_publish(struct iopub *iopub, struct message *message)
 {
     size_t weight = message_bytes(message);
@@ -79,7 +79,7 @@ static void iopub_read_notices(void *self)
         publishers_note(&iopub->publishers, &notice);
 }
 
-/* What is published says itself which engine it comes from. NULL where that is not known. */
+/* The engine that a message says it comes from; NULL if that one is not known. */
 static struct publisher *find_publisher(struct iopub *iopub, struct message *message)
 {
     struct ipcl_member engine = {.name = "engine"};
@@ -143,7 +143,7 @@ static void iopub_from_client(void *self, struct message *message)
         message_send(message, iopub->engines);
 }
 
-/* What leaves is no event here: it is looked at as long as there is any. */
+/* No event tells that output has left: so it looks again as long as some waits. */
 static long long iopub_on_tick(void *self, long long now_ms)
 {
     const struct iopub *iopub = self;

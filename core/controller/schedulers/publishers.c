@@ -76,7 +76,7 @@ void publishers_note(struct publishers *publishers, const struct notice *notice)
         retire(publishers, publisher);
 }
 
-/* The id that a topic names; -1 where it names none. */
+/* The id that a topic names; -1 if it names none. */
 static int id_in(zmq_msg_t *topic)
 {
     char text[TOPIC_BYTES] = "";

@@ -173,8 +173,8 @@ static void relay_from_engine(void *self, struct message *message)
     replies_send(&relay->passage.replies, message);
 }
 
-/* An answer is lost. Engines answer in the order in which they were asked: so it was the oldest
- * request's, once what they had answered before is taken in. */
+/* An answer is lost. Engines answer in the order in which they were asked. So when all earlier
+ * answers are taken in, it was the answer to the oldest request. */
 static void relay_hear_losses(void *self)
 {
     struct relay *relay = self;

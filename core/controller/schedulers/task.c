@@ -15,7 +15,7 @@ static int task_enter(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const struct task_metadata *metadata,
                       const struct handout *before, const char **ename, struct ipcl_error *why);
 
-/* Whether a client sends a task again that was lost, as it thinks. */
+/* Whether a client sends a task again because it thinks that the task was lost. */
 static bool is_sent_again(struct scheduler *scheduler, struct message *message)
 {
     struct task_metadata metadata;
@@ -27,7 +27,7 @@ static bool is_sent_again(struct scheduler *scheduler, struct message *message)
     return again;
 }
 
-/* Nothing but a restart makes a task wait before it is entered. */
+/* Enters a task that has come. Only after a restart it may have to be set aside before. */
 static void arrive(struct scheduler *scheduler, struct message *message,
                    const struct ipcl_member *msg_id)
 {
@@ -54,9 +54,9 @@ void scheduler_from_client(void *self, struct message *message)
                          "a task of this msg_id is pending already");
 }
 
-/* Whether a task may run that its client sends again, as no controller knows it any more. It may
- * where it has certainly not begun, and where it has retries, of which one is used up then. Returns
- * 0, 1 where it has to wait, or -1. */
+/* Whether a task may run that its client sends again because no controller knows it any more. It
+ * may if it has certainly not begun, or if it has retries left; then one is used up. Returns 0; 1
+ * if it has to wait; or -1. */
 static int admit(struct scheduler *scheduler, const struct ipcl_member *msg_id,
                  struct task_metadata *metadata)
 {
@@ -178,7 +178,7 @@ static void explain_refusal(enum submission status, const char *unknown, const c
             unknown);
 }
 
-/* A task that did not run at once, or that a store records, is made known before it is assigned. */
+/* Reports a task before it is assigned, if a store records it, or if it could not run at once. */
 static void report_submission(struct scheduler *scheduler, struct task *task,
                               struct message *message)
 {
@@ -187,8 +187,7 @@ static void report_submission(struct scheduler *scheduler, struct task *task,
     task->reported = true;
 }
 
-/* Enters a task. Returns 0, 1 where it has to wait, or -1 with why it is
- * not entered. */
+/* Enters a task. Returns 0; 1 if it has to wait; or -1 with why it is not entered. */
 static int task_enter(struct scheduler *scheduler, struct message *message,
                       const struct ipcl_member *msg_id, const struct task_metadata *metadata,
                       const struct handout *before, const char **ename, struct ipcl_error *why)
@@ -239,7 +238,7 @@ static int task_enter(struct scheduler *scheduler, struct message *message,
     return 0;
 }
 
-/* The task that a reply belongs to, where it is this engine's; NULL where it is none. */
+/* The task that a reply belongs to; NULL if its engine does not have such a task. */
 static struct task *task_of_reply(struct scheduler *scheduler, struct message *message)
 {
     struct ipcl_member parent = {.name = "msg_id"};

@@ -16,7 +16,7 @@ static bool is_from_client(struct scheduler *scheduler, const struct abort_reque
                                  size);
 }
 
-/* Adds a task that is at an engine to those of this engine. */
+/* Adds a task to the list of those that its engine has. */
 static void add_handed_out(json_t *handed_out, const char *engine, const char *msg_id)
 {
     json_t *there = json_object_get(handed_out, engine);

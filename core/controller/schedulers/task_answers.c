@@ -80,7 +80,7 @@ void scheduler_decline(struct scheduler *scheduler, struct message *message,
     reply_request_of(message, &request);
     reply_make(scheduler->sessions.clients, &reply, &request, NULL, content);
     json_decref(content);
-    /* Those that depend on it learn that it failed, and a store records it. */
+    /* Tasks that depend on it learn that it failed, and a store records it. */
     balancer_note_failure(scheduler->balancer, msg_id->data, msg_id->size);
     if (scheduler->report.recording) {
         report_add(&scheduler->report, REPORT_SUBMITTED, REPORT_TASK, -1, msg_id->data,

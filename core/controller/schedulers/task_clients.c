@@ -18,8 +18,8 @@
 #include "base/clock.h"
 #include "controller/schedulers/task.h"
 
-/* How often a client is not there before it has gone, beside the first time; and the least time
- * between two looks. */
+/* After how many more looks a client has gone that was not there at a first look; and the least
+ * time between two looks. */
 #define LOOKS         4
 #define LOOK_MS_LEAST 250
 
@@ -66,15 +66,15 @@ void guests_add(struct scheduler *scheduler, struct task *task)
         DL_APPEND2(guest->tasks, task, guest_prev, guest_next);
 }
 
-/* One without tasks is forgotten at the next look: most have others soon. */
+/* A client without tasks is forgotten only at the next look: most have others soon. */
 void guests_remove(struct task *task)
 {
     if (task->guest)
         DL_DELETE2(task->guest->tasks, task, guest_prev, guest_next);
 }
 
-/* None of them starts from now on; what runs is not tried again. They are answered in their turn,
- * as there may be many. */
+/* No task of the client starts from now on, and one that runs is not tried again. There may be
+ * many: they are taken out of the stranded ones a batch at a time (task_settle()). */
 static void drop_tasks(struct scheduler *scheduler, struct guest *guest)
 {
     struct task *task;
@@ -95,8 +95,8 @@ void guests_leave(struct scheduler *scheduler, zmq_msg_t *client)
     guest->absences = LOOKS; /* what an engine gives back goes at the next look */
 }
 
-/* What knows a client only from the records cannot tell whether it seals what it sends: of those
- * that ask for this, all of ours do. */
+/* Whether a client is connected. After a restart it is not known whether a client seals its
+ * messages. But only our own clients ask for this, and these do. */
 static bool guest_is_there(struct scheduler *scheduler, const struct guest *guest)
 {
     struct seal *seal = &scheduler->sessions.client_seal;

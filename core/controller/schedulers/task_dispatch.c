@@ -13,8 +13,8 @@
 /* The most that is sent before the sockets get their turn. */
 #define BATCH 256
 
-/* Makes the message of a task that was sent before differ from then, by a count in its metadata: an
- * engine accepts each signature once, and may get this task again. Returns 0 or -1. */
+/* Puts a count into the metadata of a task that was sent before: an engine accepts each signature
+ * once, and may get this task again. Returns 0 or -1. */
 static int renew(struct scheduler *scheduler, const struct task *task, struct message *message)
 {
     const struct ipcl_serial_operations *serial = session_serial(scheduler->sessions.clients);
@@ -69,10 +69,9 @@ long long scheduler_waited_us(const struct task *task)
     return (clock_ns() - task->since_ns) / 1000;
 }
 
-/* Sends a task to the engine that the balancer chose for it, or ends it where it cannot be sent
- * again. `message`, where not NULL, is the task as it came; otherwise it is restored. Returns
- * whether it was sent; where the engine is not connected the task waits again, and `message` is as
- * it was. */
+/* Sends a task to the engine that the balancer chose for it, or ends it if it cannot be sent again.
+ * `message` is the task as it came; if it is NULL, the task is restored. Returns whether it was
+ * sent. If the engine is not connected, the task waits again, and `message` is as it was. */
 static bool send_task(struct scheduler *scheduler, struct task *task, struct message *message)
 {
     bool restored = true;

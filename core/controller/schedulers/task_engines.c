@@ -18,10 +18,11 @@
 #include "controller/door/gate.h"
 #include "controller/schedulers/task.h"
 
-/* How long an engine that leaves may take to answer what it has: what runs there has two seconds,
- * and a large result is on its way for a while. */
+/* How long an engine that leaves may take to answer what it has. What runs there has two seconds to
+ * end, and a large result may be on its way for a while. */
 #define ANSWERS_MS 5000
-/* For a connection that the gate ends to be gone: tasks are sent by the next one then. */
+/* How long it takes until a connection that the gate ends has gone. Later tasks go by the next
+ * connection. */
 #define CLOSING_MS 1000
 
 /* An engine that leaves, and has not answered all yet. */
@@ -29,7 +30,7 @@ struct leaving {
     struct worker *worker;
     long long until_ms;
     struct leaving *prev, *next;
-    char end[]; /* the sentence that says so */
+    char end[]; /* the sentence that says how it ended */
 };
 
 void scheduler_hear_engines(struct scheduler *scheduler)
@@ -69,13 +70,14 @@ void scheduler_settle(struct scheduler *scheduler, struct task *task)
         scheduler_fail(scheduler, task, "ImpossibleDependency", texts[task->fate]);
         return;
     }
-    /* A retry takes from the engine its last task, with which the engine is forgotten. */
+    /* A retry takes the last task from the engine, and then the engine is freed: so the sentence is
+     * copied. */
     char end[NOTICE_TEXT_BYTES];
     snprintf(end, sizeof(end), "%s", task->worker->end ? task->worker->end : "the engine died");
     scheduler_lose(scheduler, task, task->worker->blameless, end);
 }
 
-/* Those behind the task that began last go back to the queue, in their order. */
+/* The tasks behind the one that began last go back to the queue, in their order. */
 static void return_unbegun(struct scheduler *scheduler, struct worker *worker, const char *begun)
 {
     struct task *last = balancer_task(scheduler->balancer, begun, strlen(begun)), *task;
@@ -105,8 +107,8 @@ static void worker_forget(struct scheduler *scheduler, struct worker *worker, co
     report_forgotten(&scheduler->report, uuid);
 }
 
-/* Whether an engine has tasks that it is still to answer: what it has interrupted it has done
- * with. */
+/* Whether an engine has tasks that it still has to answer. It has answered what it has interrupted.
+ * */
 static bool owes_answers(const struct worker *worker)
 {
     const struct task *task = worker->running;
@@ -129,8 +131,8 @@ static bool await_answers(struct scheduler *scheduler, struct worker *worker, co
     return true;
 }
 
-/* Takes in what an engine that has gone has answered, and gives back what it has not begun. NULL:
- * it is not here. */
+/* Takes in what an engine has answered that ends or has gone, and gives back what it has not begun.
+ * NULL: the balancer does not know it. */
 static struct worker *end_work(struct scheduler *scheduler, const struct notice *notice)
 {
     struct worker *worker =
@@ -147,7 +149,8 @@ static struct worker *end_work(struct scheduler *scheduler, const struct notice 
 static void on_gone(struct scheduler *scheduler, const struct notice *notice)
 {
     struct worker *worker = end_work(scheduler, notice);
-    /* What one of the previous controller has answered may be on its way: it keeps its name. */
+    /* The engine was the previous controller's. Its answers may be on their way: it keeps its
+     * route. */
     if (!worker) {
         report_forgotten(&scheduler->report, notice->uuid);
         return;
@@ -186,16 +189,16 @@ void scheduler_read_notices(void *self)
     }
 }
 
-/* Of what an engine has, what it was given first. */
+/* The oldest of the tasks that an engine has. */
 static struct task *oldest_at(const struct scheduler *scheduler, const struct worker *worker)
 {
     struct task *task = scheduler->hooks ? scheduler->hooks->oldest_at(scheduler, worker) : NULL;
     return task ? task : worker->running;
 }
 
-/* Engines run tasks in the order in which they come: once what they have answered before is taken
- * in, the answer that is lost was to the oldest. Its connection is being closed: what is sent by it
- * now is lost, too. */
+/* Engines run tasks in the order in which they come. So when all earlier answers are taken in, the
+ * lost answer was that to the oldest task. Its connection is being closed: what would be sent by it
+ * now would be lost, too. */
 void scheduler_hear_losses(void *self)
 {
     struct scheduler *scheduler = self;

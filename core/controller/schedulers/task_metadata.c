@@ -109,7 +109,7 @@ static int read_timeout(const struct task_metadata_reader *reader, const struct 
     return 0;
 }
 
-/* A truth of a mapping, as Python takes one. Returns 0 or -1 (it is none). */
+/* Reads a truth value of a mapping, as Python takes it. Returns 0, or -1 if it is none. */
 static int read_truth(const json_t *mapping, const char *name, bool *truth)
 {
     const json_t *value = json_object_get(mapping, name);
@@ -140,8 +140,8 @@ static int read_ids(json_t *value, struct dependency *dependency)
     return 0;
 }
 
-/* A dependency is a list of msg_ids, or a mapping with one as "dependencies", and with truths
- * (ipyparallel's Dependency). Returns NULL or what is wrong. */
+/* Reads a dependency: a list of msg_ids, or a mapping with such a list as "dependencies", and with
+ * truth values (ipyparallel's Dependency). Returns NULL or what is wrong. */
 static const char *read_dependency(const struct task_metadata_reader *reader,
                                    const struct ipcl_member *member, struct dependency *dependency,
                                    json_t **kept)

@@ -4,7 +4,7 @@
 #include "base/trace.h"
 #include "controller/schedulers/task.h"
 
-#define FREE_CUTS 5 /* of a task */
+#define FREE_CUTS 5 /* how often an interruption uses up no retry of a task */
 
 void scheduler_start_clock(struct task *task)
 {
@@ -13,7 +13,7 @@ void scheduler_start_clock(struct task *task)
         task->deadline_ms = clock_ms() + (long long)((double)task->timeout * 1000) + 1;
 }
 
-/* No engine has it any more: for the hub, the records, and the next controller. */
+/* Tells the hub, the records and the next controller that no engine has the task any more. */
 static void note_return(struct scheduler *scheduler, const struct task *task)
 {
     trace_step(TRACE_RETURN, task->msg_id, task->msg_id_size, -1);
@@ -31,8 +31,8 @@ void scheduler_give_back(struct scheduler *scheduler, struct task *task)
     balancer_retry(scheduler->balancer, task, false, false);
 }
 
-/* What is interrupted as its engine ends has done nothing wrong; but what takes longer than each
- * job that it runs in would be begun for ever. */
+/* A task that is interrupted because its engine ends has done nothing wrong. But there is a limit:
+ * a task that takes longer than every batch job it runs in would be begun for ever. */
 static void use_retry(struct task *task, bool blameless)
 {
     if (blameless && task->cuts < FREE_CUTS)
@@ -60,8 +60,8 @@ static void unmet(struct scheduler *scheduler, struct task *task)
                        "no engine that the task may run on meets its dependencies");
 }
 
-/* A task that has failed runs again at another engine, or where there is none at this one. With a
- * time-out it waits that long for one to come, as ipyparallel's scheduler lets it. */
+/* A task that has failed runs again at another engine, or, if there is none, at this one. With a
+ * time-out it waits that long for another one to come, as with ipyparallel's scheduler. */
 static void retry(struct scheduler *scheduler, struct task *task)
 {
     bool waits = task->timeout > 0 && balancer_is_open(task);
@@ -75,7 +75,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
 {
     bool elsewhere = end == END_UNMET && !scheduler->scheme->pure, unbegun = end == END_UNBEGUN;
     if (end == END_CUT && task->state == TASK_RUNNING) {
-        task->cut = true; /* what becomes of it is told with the end of its engine */
+        task->cut = true; /* what becomes of it is decided when its engine has ended */
         return true;
     }
     if (!elsewhere && !unbegun && (end == END_SUCCESS || end == END_ABORTED || task->retries <= 0))

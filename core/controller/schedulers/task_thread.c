@@ -7,7 +7,7 @@
 #include "controller/door/gate.h"
 #include "controller/schedulers/task.h"
 
-/* How often the hub hears at most how many tasks wait. */
+/* The hub is told how many tasks wait at most this often. */
 #define WAITING_MS 100
 /* The most that is answered in an engine's place before the sockets get their turn. */
 #define BATCH 256
