@@ -17,8 +17,8 @@ typedef ElfW(Ehdr) file_header;
 typedef ElfW(Phdr) segment_header;
 typedef ElfW(Shdr) section_header;
 
-/* The linker defines it: the header of the object that this code is in. A plugin's must be like it.
- * */
+/* The header of the object that this code is in; the linker defines it. A plugin's must be like
+ * it. */
 extern const file_header __ehdr_start __attribute__((visibility("hidden")));
 
 struct image {

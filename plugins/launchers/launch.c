@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KILLED_SECONDS 20 /* for copies to go after SIGKILL, on a busy machine */
+#define KILLED_SECONDS 20 /* for copies to end after SIGKILL, on a busy host */
 
 size_t list_length(const char *const *list)
 {

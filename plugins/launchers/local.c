@@ -1,5 +1,5 @@
-/* The launcher "local": controller and engines as child processes on this machine, one output file
- * each. */
+/* The launcher "local": controller and engines as child processes on this host, each with an output
+ * file. */
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>

@@ -140,7 +140,7 @@ static bool file_names_others(const char *path, bool of_ranks)
     return others;
 }
 
-/* A batch job's own words on its hosts. */
+/* Whether a batch job says that it has other hosts. */
 static bool job_has_others(void)
 {
     static const char *const counts[] = {"SLURM_JOB_NUM_NODES", "SLURM_NNODES"};

@@ -13,7 +13,7 @@
 #include "mpi_places.h"
 
 #define MPI_PATH_BYTES 4096
-#define MPI_ROOT_CLASS "MPILauncher" /* which the classes of this file have their settings from */
+#define MPI_ROOT_CLASS "MPILauncher" /* the classes of this file inherit its settings */
 
 struct mpi_job {
     const struct ipcl_launcher_services *services;
@@ -195,7 +195,7 @@ static int job_spawn(struct mpi_job *job, bool oversubscribe, struct ipcl_error 
     return 0;
 }
 
-/* mpiexec has said what it is: only Open MPI minds more ranks than cores. */
+/* mpiexec has said what it is. Only Open MPI refuses more ranks than cores. */
 static void job_start_oversubscribed(void *self, int status, const char *output)
 {
     struct mpi_job *job = self;

@@ -36,7 +36,7 @@ static const struct ipcl_option root_options[] = {
      "Seconds between SIGTERM, which asks a process to end, and SIGKILL. An engine needs seven at "
      "most."},
 };
-/* What ipyparallel has for these classes. */
+/* ipyparallel's settings of these classes. */
 static const struct ipcl_option ignored[] = {
     {"remote_python", IPCL_IGNORED, "", NULL, NULL, "ipengine finds its Python itself"},
     {"scp_cmd,scp_args", IPCL_IGNORED, "", NULL, NULL,

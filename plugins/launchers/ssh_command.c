@@ -14,14 +14,15 @@ static const char *const firm[] = {
     "-oControlPersist=no",
     "-oForwardX11=no",
 };
-/* And these follow them. */
+/* These stand behind the user's arguments: -T is typed last, and of the others a value of the
+ * user's comes first. */
 static const char *const gentle[] = {
     "-T",
     "-oConnectTimeout=30",
     "-oServerAliveInterval=15",
 };
 
-#define SSH_SHELL_WORDS 5 /* in front of ssh's, of the connection that starts */
+#define SSH_SHELL_WORDS 5 /* in front of ssh's words, in the connection that starts engines */
 
 struct words {
     const char **list;
@@ -44,7 +45,7 @@ static void add_list(struct words *words, char **list)
     add_all(words, (const char *const *)list, list_length((const char *const *)list));
 }
 
-/* Room for all that a command line of a host may have, `more` aside. */
+/* Makes room for all words of a host's command line, beside `more`. */
 static struct words begin(const struct ssh_host *host, size_t more)
 {
     size_t room = list_length((const char *const *)host->set->command) +
@@ -125,8 +126,7 @@ int ssh_command_run(const struct ssh_set *set, const struct ipcl_command *comman
                          : ipcl_error_set(error, "no memory for ssh's command line");
 }
 
-/* A host's own texts, as a list whose words are borrowed; NULL if there are none or memory is
- * short. */
+/* A host's own list of texts; the words are borrowed. NULL if there are none or memory is short. */
 static const char **own_list(const json_t *own, const char *key)
 {
     const json_t *array = json_object_get(own, key);
@@ -170,7 +170,7 @@ static void set_variable(struct text *agent, const char *name, const char *value
     text_add(agent, "\n");
 }
 
-/* A text of the host's own, or the class's. */
+/* The host's own text, or that of the class. */
 static const char *own_text(const struct ssh_set *set, const json_t *own, const char *name)
 {
     const struct ipcl_services *base = &set->services->base;
@@ -257,7 +257,8 @@ static const char *add_program(const struct ssh_set *set, const json_t *own,
     return name;
 }
 
-/* The cluster id there is the set's own, so that it meets no cluster of that profile. */
+/* The cluster id on the host is the set's own, so it is that of no other cluster of the profile
+ * there. */
 static void add_proxy(struct text *words, const char *const *command, const char *verb)
 {
     text_add(words, "\"$program\"");
@@ -279,7 +280,7 @@ static const char *add_engines(const struct ssh_set *set, unsigned count, struct
     return command[0];
 }
 
-/* The words of what is run there. Returns the program's name. */
+/* Adds the words of what runs on the host. Returns the program's name. */
 static const char *add_command(const struct ssh_set *set, const json_t *own,
                                const struct ipcl_launch *launch, struct text *agent)
 {
@@ -287,7 +288,8 @@ static const char *add_command(const struct ssh_set *set, const json_t *own,
                       : add_program(set, own, launch->argv, agent);
 }
 
-/* And, of an ipcluster, of the one that ends what it leaves. */
+/* Sets the words of what runs on the host and, if that is an ipcluster, of another that ends what
+ * it leaves. */
 static void set_words(const struct ssh_set *set, const json_t *own,
                       const struct ipcl_launch *launch, struct text *agent)
 {

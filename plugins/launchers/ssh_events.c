@@ -11,7 +11,7 @@
 #define FORWARD_MS 60000
 #define AGAIN_MS   30000 /* until a host that was lost is tried again */
 
-/* The first is the reason of what follows. */
+/* Only the first problem is kept: it is the cause of later ones. */
 static void note_problem(struct ssh_host *host, const char *text)
 {
     if (*host->problem)
@@ -22,7 +22,7 @@ static void note_problem(struct ssh_host *host, const char *text)
             *letter = '?';
 }
 
-/* What ssh says, the newest, as one line of ASCII. */
+/* Keeps what ssh has written last, as one line of ASCII. */
 static void note_words(struct ssh_host *host, const char *line)
 {
     size_t used = strlen(host->words), size = strlen(line);
@@ -71,7 +71,8 @@ static int add_file(struct ssh_host *host, const char *role, const json_t *conne
     return outcome;
 }
 
-/* The controller can be reached. Or it is the controller that starts, and has no files yet. */
+/* Sends the agent what to start. By now the way to the controller is known; or the controller
+ * itself is to start, and has no files yet. */
 static void send_start(struct ssh_host *host, const char *printed)
 {
     const struct ssh_set *set = host->set;

@@ -1,5 +1,5 @@
-/* The launcher "ssh": files that come here from a host once what was to start there has started,
- * through its connection. */
+/* The launcher "ssh": files that come here from a host, through its connection, when all has
+ * started there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 #define FETCH_MS  600000
 #define AGAIN_MS  1000
-#define TRIES_MAX 60 /* a file may be made by what was started, a while later */
+#define TRIES_MAX 60 /* what was started may make a file a while later */
 
 static const char take_file[] = "file=$1; shift; exec \"$@\" >\"$file\"";
 
@@ -58,7 +58,7 @@ static void try_again(void *self, void *context)
         begin(fetch);
 }
 
-/* It is waited for here: a shell that waits there would outlive the connection. */
+/* The waiting is done here: a shell that waits on the host would outlive the connection. */
 static void fetched(void *self, void *context, const struct ipcl_command_end *end)
 {
     struct ssh_fetch *fetch = context;

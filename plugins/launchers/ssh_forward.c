@@ -17,7 +17,7 @@
 #define STEM           "s"
 #define FILE_BYTES_MAX (1 << 20)
 
-/* What of a connection file is a port, or a list of ports. */
+/* The members of a connection file that are ports or lists of ports. */
 static const char *const port_keys[] = {"registration", "control", "mux",     "task",     "iopub",
                                         "notification", "hb_ping", "hb_pong", "broadcast"};
 #define PORT_KEY_COUNT (sizeof(port_keys) / sizeof(*port_keys))
@@ -94,7 +94,8 @@ void ssh_ports_add(struct ssh_ports *ports, const json_t *connection)
     }
 }
 
-/* From a port, or a socket in the folder, to the controller. A colon would end a path. */
+/* The word that forwards a port, or a socket in the folder, to the controller. A path with a colon
+ * would end there. */
 static char *forward_word(const struct ssh_ports *ports, size_t place, const char *folder)
 {
     const char *interface = ports->interfaces[place] + 6;

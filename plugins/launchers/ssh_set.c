@@ -60,7 +60,7 @@ static void *set_create(const struct ipcl_launcher_services *services, const cha
     set->delay_ms = milliseconds(base->option_real(base->host, set->class_name, "delay"));
     set->proxy = !strcmp(class_name, SSH_PROXY_CLASS);
     set->clean_ms = CLEAN_MS + (set->proxy ? set->grace_s * 1000 : 0);
-    /* Where a host does not answer it is tried by another connection. */
+    /* If a host does not answer, another connection is tried. */
     services->stop_takes(base->host, set->grace_s * 1000 + SLACK_MS + set->clean_ms);
     return set;
 }
@@ -125,7 +125,7 @@ void ssh_set_poll(struct ssh_set *set)
                                         poll_hosts, &error) == 0;
 }
 
-/* What is left of the connections, when all have gone: nobody else has anything in there. */
+/* Removes the folder of the connections when all have ended. Only they have files in it. */
 static void remove_folder(struct ssh_set *set)
 {
     DIR *entries = *set->folder ? opendir(set->folder) : NULL;
@@ -194,7 +194,7 @@ void ssh_set_go_without(struct ssh_host *host)
 
 /* Starting */
 
-/* Of a short name, as sockets are in it. */
+/* Its name is short, because paths of sockets have to be short. */
 static void name_folder(struct ssh_set *set)
 {
     const char *given = getenv("TMPDIR");
@@ -223,7 +223,7 @@ static int make_folder(struct ssh_set *set, struct ipcl_error *error)
     return trust_check(set->folder, error);
 }
 
-/* How many engines there are, of those that were asked for, and which host has which. */
+/* Decides how many of the requested engines there will be, and which host has which. */
 static int deal(struct ssh_set *set, const struct ssh_plan *plan, const struct ipcl_launch *launch,
                 struct ipcl_error *error)
 {
@@ -339,8 +339,8 @@ static int read_file(struct text *files, const char *word, struct ipcl_error *er
     return good ? 0 : ipcl_error_set(error, "%s cannot be sent to %s", here, there);
 }
 
-/* How engines reach the controller, and an ipcluster there its hub. Returns 0 or -1 with `error`
- * set. */
+/* Finds out how engines reach the controller, and how an ipcluster on a host reaches its hub.
+ * Returns 0 or -1 with `error` set. */
 static int find_controller(struct ssh_set *set, const struct ipcl_launch *launch,
                            struct ipcl_error *error)
 {
@@ -357,7 +357,7 @@ static int find_controller(struct ssh_set *set, const struct ipcl_launch *launch
     return set->connection && (set->clients || !set->proxy) ? 0 : -1;
 }
 
-/* What is the same for all hosts. Returns 0 or -1 with `error` set. */
+/* Takes the settings that are the same for all hosts. Returns 0 or -1 with `error` set. */
 static int take_settings(struct ssh_set *set, const struct ipcl_launch *launch,
                          struct ipcl_error *error)
 {

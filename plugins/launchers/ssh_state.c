@@ -169,8 +169,8 @@ static int read_set(struct ssh_set *set, json_t *whole)
     return 0;
 }
 
-/* A connection that has gone took engines with it, or some are left, which the end of the set will
- * see to. What never started is nowhere. */
+/* If the connection has ended, its engines ended with it; or some are left, which are ended with
+ * the set. An engine that never started is nowhere. */
 static void restore_host(struct ssh_host *host)
 {
     struct ssh_set *set = host->set;

@@ -1,4 +1,4 @@
-/* What is put in the records of requests, of what the hub says has happened. The records thread. */
+/* Puts what the hub says has happened into the records of requests. The records thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ int records_append_buffer(struct message *message, const struct ipcl_buffer *buf
                : message_append(message, buffer->data, buffer->size);
 }
 
-/* Unpacks a part and weighs it. */
+/* Unpacks a part, and adds its size to the record's. */
 static json_t *part_of(struct records *records, struct message *message, enum message_part part,
                        struct ipcl_record *record)
 {
@@ -75,7 +75,8 @@ static void set_date(json_t *fields, const char *key, const json_t *mapping, con
         set_text(fields, key, date);
 }
 
-/* The request's header, from itself or from its reply, and what is read from it. */
+/* Sets the request's header, which comes with the request or with its reply, and the fields that
+ * are read from it. */
 static void set_header(struct records *records, struct message *message, enum message_part part,
                        struct ipcl_record *record)
 {
@@ -113,7 +114,7 @@ static void keep_request(struct records *records, const struct records_item *ite
     records_put(records, item->report.text, &record);
 }
 
-/* An error in place of a reply that will not come, or whose content is not known. */
+/* Sets an error in place of a reply that will not come, or whose content is not known. */
 static void set_error(json_t *fields, const char *engine, const char *why)
 {
     json_t *header = json_object(), *metadata = json_pack("{s:s}", "status", "error");
@@ -141,7 +142,7 @@ void records_put_error(struct records *records, const char *msg_id, const char *
 static void keep_death(struct records *records, const struct records_item *item,
                        struct message *message)
 {
-    /* A reply that could not be built has left nothing behind its report. */
+    /* If the reply could not be built, nothing stands behind its report. */
     records_put_error(records, item->report.text, item->engine,
                       message_frame_count(message) > 1
                           ? zmq_msg_data(message_frame(message, 1))
@@ -152,7 +153,8 @@ static void keep_reply(struct records *records, const struct records_item *item,
                        struct message *message)
 {
     struct ipcl_record record = {.fields = json_object()};
-    /* It stands in the reply as well: so a result can be found whose request was not recorded. */
+    /* The reply has the request's header, too: so a result can be found even if its request was not
+     * recorded. */
     set_header(records, message, MESSAGE_PARENT, &record);
     if (!message_is_whole(message)) {
         set_error(
@@ -179,7 +181,7 @@ static void keep_reply(struct records *records, const struct records_item *item,
 static void keep_engine(struct records *records, const struct records_item *item)
 {
     records->handed_out += item->report.queue == REPORT_TASK;
-    /* "": an engine had it that has gone meanwhile. */
+    /* An engine "" is one that has gone meanwhile. */
     bool taken_back = item->report.engine < 0;
     struct ipcl_record record = {
         .fields = json_pack("{s:s?}", "engine_uuid", taken_back ? NULL : item->engine)};
@@ -238,7 +240,7 @@ void records_keep(struct records *records, const struct records_item *item, stru
         json_object_del(records->engines, item->engine);
         records->hooks->lose(records, item->engine);
         break;
-    case REPORT_RESTORED: /* the hub's alone; likewise below */
+    case REPORT_RESTORED: /* this one and the next are for the hub alone */
     case REPORT_FORGOTTEN:
     case REPORT_CLOSED:
     case REPORT_WAITING:

@@ -1,5 +1,5 @@
-/* purge_request: records are dropped a piece at a time between the records' other work, as a
- * million of them take seconds, and then it is answered. In the records' thread. */
+/* purge_request: records are dropped a piece at a time, between the thread's other work, because a
+ * million of them take seconds. Then the request is answered. The records thread. */
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -14,12 +14,12 @@ struct purge {
     struct records_item item;
     struct message message; /* the request */
     json_t *drops;          /* queries: what they match is dropped */
-    size_t drop;            /* the one that is at work */
+    size_t drop;            /* the index of the present one */
     int64_t place;
     struct purge *prev, *next;
 };
 
-/* Requests by their msg_ids, so many in a query. */
+/* Adds requests by their msg_ids, a limited number in each query. */
 static void add_ids(json_t *drops, const json_t *ids)
 {
     json_t *some = NULL;
@@ -32,7 +32,7 @@ static void add_ids(json_t *drops, const json_t *ids)
     }
 }
 
-/* What is completed by now, at this engine where it is not NULL. */
+/* Adds what is completed by now, or, if `engine` is not NULL, what that engine has completed. */
 static void add_completed(json_t *drops, json_t *engine)
 {
     char now[CLOCK_DATE_BYTES];
@@ -94,8 +94,8 @@ static void purge_end(struct records *records, struct purge *purge, const struct
     free_purge(purge);
 }
 
-/* Drops some of what a query matches, for good: they are only gone once that is committed. Returns
- * how many, or -1 with `error` set. */
+/* Drops some of what a query matches, and commits that: only then they are gone. Returns how many,
+ * or -1 with `error` set. */
 static int64_t drop_some(struct records *records, const json_t *query, int64_t *place,
                          struct ipcl_error *error)
 {

@@ -1,12 +1,12 @@
-/* What clients ask of the records, as ipyparallel's hub answers it: results, history and
- * queries. In the records' thread. */
+/* Answers what clients ask of the records, as ipyparallel's hub does: results, history and queries.
+ * The records thread. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "controller/records/records.h"
 
-/* A field as a client gets it: null where there is none, and "" for output. */
+/* A field as a client gets it: null if there is none, or "" for output. */
 static json_t *field_of(const struct ipcl_record *record, const char *key)
 {
     json_t *value = json_object_get(record->fields, key);
@@ -38,7 +38,7 @@ struct collection {
     struct records_query *query;
     json_t *list;
     json_t *keys;
-    json_t *buffer_counts; /* NULL where they are not wanted */
+    json_t *buffer_counts; /* NULL: they are not wanted */
     json_t *result_buffer_counts;
     bool failed;
 };
@@ -100,8 +100,8 @@ static json_t *sorted_ids(json_t *ids)
     return list;
 }
 
-/* The content of a reply. Where it is an error of an engine that has gone, it does not say of
- * which: ipyparallel's client looks the engine up among the living, and fails where it is not. */
+/* The content of a reply. An error of an engine that has gone does not say of which engine:
+ * ipyparallel's client looks it up among the registered ones, and fails if it is not there. */
 static json_t *content_of(const struct records *records, const struct ipcl_record *record)
 {
     json_t *content = field_of(record, "result_content"), *copy;
@@ -114,7 +114,7 @@ static json_t *content_of(const struct records *records, const struct ipcl_recor
     return copy;
 }
 
-/* What a client gets of a record. ipyparallel's looks for the msg_id in the header. */
+/* What a client gets of a record. ipyparallel's client looks for the msg_id in the header. */
 static json_t *result_of(const struct records *records, const struct ipcl_record *record)
 {
     static const char *const plain[] = {"metadata", "result_header", "received"};
@@ -139,7 +139,7 @@ static json_t *result_of(const struct records *records, const struct ipcl_record
     return result;
 }
 
-/* Adds a record to the answer, where its request is not pending. */
+/* Adds a record to the answer if its request is not pending. */
 static bool add_result(void *context, const struct ipcl_record *record)
 {
     struct collection *collection = context;
@@ -274,7 +274,7 @@ static json_t *normal_dates(json_t *test)
     return copy;
 }
 
-/* The same for a whole query: only what is tested against a date. */
+/* The same for a whole query: only what is compared with a date. */
 static json_t *normal_query(json_t *query, int depth)
 {
     const char *key;
@@ -338,7 +338,7 @@ static bool is_key(const json_t *key)
     return !strcmp(name, "buffers") || !strcmp(name, "result_buffers");
 }
 
-/* The keys that are asked for, as a new list; all but the buffers where none are. NULL with `error`
+/* The keys that are asked for, as a new list; if none are, all but the buffers. NULL with `error`
  * set. */
 static json_t *wanted_keys(struct records_query *query, struct ipcl_error *error)
 {
@@ -368,7 +368,7 @@ static json_t *wanted_keys(struct records_query *query, struct ipcl_error *error
     return keys;
 }
 
-/* A list for the buffers' numbers where the client asked for them. */
+/* A list for the numbers of buffers, if the client asked for these buffers. */
 static json_t *counts_for(const json_t *keys, const char *name)
 {
     return is_listed(keys, name) ? json_array() : NULL;

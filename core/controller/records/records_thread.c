@@ -9,7 +9,7 @@
 #include "controller/delivery/reply.h"
 #include "controller/records/records.h"
 
-/* The hub hears of what was dealt with at least after so many. */
+/* The hub is told of settled items at the latest after this many. */
 #define SETTLED_MAX 64
 /* How long the controller's end waits for what is yet to be recorded. */
 #define FINISH_MS 5000
@@ -25,7 +25,7 @@ static void send_note(struct records *records, const struct records_note *note)
     zmq_send(records->notes, note, sizeof(*note), ZMQ_DONTWAIT);
 }
 
-/* Tells the hub how much of the backlog is behind us. */
+/* Tells the hub how much of the backlog is settled. */
 static void records_settle(struct records *records)
 {
     if (records->settled.count)
@@ -108,7 +108,7 @@ static struct loop *records_loop(void *self)
     return ((struct records *)self)->loop;
 }
 
-/* The hub has ended before: what it handed on last is still recorded. */
+/* The hub has ended already. What it handed on last is still recorded. */
 static void records_finish(struct records *records)
 {
     struct message message;

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "controller/delivery/handouts.h"
 
-/* The names that ipyparallel has for stores, and our plugins. */
+/* ipyparallel's names of stores, and our plugins for them. */
 static const struct {
     const char *name;
     const char *plugin; /* NULL: none */
@@ -19,14 +19,14 @@ static const struct {
     {"sqlitedb", "sqlite"},
 };
 
-/* "dictdb", "DictDB" and "ipyparallel.controller.dictdb.DictDB" are one. */
+/* "DictDB" and "ipyparallel.controller.dictdb.DictDB" are the same. */
 static const char *short_class(const char *name)
 {
     const char *dot = strrchr(name, '.');
     return dot ? dot + 1 : name;
 }
 
-/* A plugin that is older than some operations has none there. */
+/* An older plugin lacks the operations that came later. */
 static const struct ipcl_store_operations *operations_of(const struct ipcl_plugin *plugin)
 {
     static struct ipcl_store_operations operations;

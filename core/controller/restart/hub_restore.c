@@ -1,6 +1,5 @@
-/* What becomes of the engines that the previous controller had: the schedulers know them, those
- * that come back go on with what they have, and clients hear of those that do not. The hub's
- * thread. */
+/* What becomes of the previous controller's engines. The schedulers know them; those that come back
+ * go on with what they have; clients hear of those that do not. The hub thread. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -33,8 +32,8 @@ static void know_engines(struct hub *hub)
                  hub->table.path, error.text);
 }
 
-/* Takes them over. What is wrong with the table does not keep this controller from starting:
- * engines register again. */
+/* Takes the engines over. If something is wrong with the table, this controller starts all the
+ * same: engines register again. */
 static void restore_engines(struct hub *hub)
 {
     struct ipcl_error error;
@@ -90,8 +89,8 @@ static const struct hub_engine *hub_restart_awaited(const struct hub *hub, const
     return previous_awaited(hub->previous, uuid);
 }
 
-/* Only of an engine that has proved that it was there it is believed that it has any, and then the
- * records tell which may be its own. */
+/* Takes over the requests that an engine says it has from the previous controller. It is asked only
+ * if the engine has proved that it was there. The records know which of them may be its own. */
 static void hub_restart_take_back(struct hub *hub, const json_t *content, struct hub_engine *engine)
 {
     const json_t *pending = json_object_get(content, "pending"), *msg_id;

@@ -1,17 +1,17 @@
-/* The previous controller's engines. The hub's thread. */
+/* The previous controller's engines. The hub thread. */
 #include "controller/restart/previous.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-/* So many sentences are told, of those that have gone last. */
+/* How many engines that have gone are kept: the last ones. */
 #define ENDS_KEPT 1000
 
 struct previous_engine {
     struct hub_engine engine;
     bool gone;
-    char *end;                           /* how; NULL where memory was short */
+    char *end;                           /* how it ended; NULL if memory was short */
     struct previous_engine *prev, *next; /* among those that have gone */
     UT_hash_handle hh;
 };

@@ -17,23 +17,22 @@
 #define OUTCOMES_AT_ONCE 512
 #define TASKS_AT_ONCE    32
 
+/* `unfinished` maps the msg_id of each unfinished request to what becomes of it:
+ *     text     a task that the engine of this uuid may have; "": an engine that is not known
+ *     true     a direct request: an engine may come back with it
+ *     null     a task that the scheduler has not been told of yet
+ *     false    a task that the scheduler has */
 struct records_restart {
-    json_t *unfinished; /* see below */
-    void *restored;     /* PUSH to the task thread, which hears of its tasks; or NULL */
-    json_t *untold;     /* those tasks that it has not yet heard of, in their order */
-    size_t told;        /* so many of these it has */
+    json_t *unfinished;
+    void *restored; /* PUSH to the task thread, which hears of its tasks; or NULL */
+    json_t *untold; /* those tasks that it has not yet heard of, in their order */
+    size_t told;    /* how many of these it has heard of */
     bool telling;
     bool outcomes_done;
     int64_t outcomes_told; /* how far the store has told how tasks ended */
-    long long give_up_ms;  /* until then an engine may return with one; 0: that time is over */
+    long long give_up_ms;  /* until then engines may come back with requests; 0: no longer */
     json_t *known;         /* a mapping with the uuids of the previous controller's engines */
 };
-
-/* What becomes of each in `unfinished`: a mapping of msg_ids to
- *     text     a task that an engine of this uuid may have; "": one that is not known
- *     true     a direct request: an engine may come back with it
- *     null     a task that is yet to be told
- *     false    one that the scheduler has */
 
 static void tell_scheduler(struct records *records, enum restored_kind kind, const char *msg_id,
                            const char *engine)
@@ -45,7 +44,7 @@ static void tell_scheduler(struct records *records, enum restored_kind kind, con
         zmq_send(records->restart->restored, &restored, sizeof(restored), ZMQ_DONTWAIT);
 }
 
-/* A task as it is told, and whether all of it was there. */
+/* A task that the scheduler is told of, and whether the store had all of it. */
 struct retold {
     struct records *records;
     enum restored_kind kind;
@@ -53,7 +52,7 @@ struct retold {
     bool whole;
 };
 
-/* What a task still has of the retries that it had when it came. */
+/* A task's metadata with the retries that it has left. */
 static json_t *with_what_is_left(json_t *metadata, const struct handout *handout)
 {
     json_t *left = json_copy(metadata);
@@ -62,8 +61,8 @@ static json_t *with_what_is_left(json_t *metadata, const struct handout *handout
     return left;
 }
 
-/* Sends [restored, client, message ...]. Where not all of the task is there the header will do, to
- * answer it. */
+/* Sends [restored, client, message ...]. If the store does not have all of the task, its header is
+ * enough to answer it. */
 static bool tell_task(void *context, const struct ipcl_record *record)
 {
     struct retold *told = context;
@@ -97,7 +96,7 @@ static bool tell_task(void *context, const struct ipcl_record *record)
     return false;
 }
 
-/* Tells of one task. Returns whether the store has what that takes. */
+/* Tells of one task. Returns whether the store has enough of it. */
 static bool find_and_tell(struct records *records, const char *msg_id, enum restored_kind kind,
                           const char *engine)
 {
@@ -114,19 +113,20 @@ static bool find_and_tell(struct records *records, const char *msg_id, enum rest
     return told.whole;
 }
 
-/* Which engine may have a task that the store knows to be at `engine` (null: it waits). */
+/* Which engine may have a task, in the form of `unfinished`. `engine` is what the store says; null:
+ * the task waits. */
 static json_t *fate_of(const struct records *records, const char *msg_id, json_t *engine)
 {
     const struct handouts *handouts = records->controller->handouts;
     struct handout handout;
     if (handouts_find(handouts, msg_id, &handout) && !handout.engine)
-        return json_null(); /* it was taken back from it */
+        return json_null(); /* it was taken back from its engine */
     if (json_is_string(engine))
         return json_incref(engine);
     return handouts_may_have(handouts, msg_id) ? json_string("") : json_null();
 }
 
-/* Sorts one that was left unfinished. */
+/* Adds a request to `unfinished`. */
 static bool collect(void *context, const struct ipcl_record *record)
 {
     struct records *records = context;
@@ -142,8 +142,8 @@ static bool collect(void *context, const struct ipcl_record *record)
     return !json_object_set_new(records->restart->unfinished, id, fate);
 }
 
-/* What is uncertain of a task stays so for the next controller, too: it is recorded as given
- * out. */
+/* It is not certain whether an engine has the task, nor will it be for the next controller: the
+ * task is recorded as given out. */
 static void mark_given_out(struct records *records, const char *msg_id)
 {
     struct ipcl_record record = {.fields = json_pack("{s:s}", "engine_uuid", "")};
@@ -199,7 +199,7 @@ static void add_outcome(void *context, const char *msg_id, const char *engine, b
     outcomes->count++;
 }
 
-/* Returns 1 where there may be more, 0 at the end, -1 on failure. */
+/* Returns 1 if there may be more, 0 at the end, -1 on failure. */
 static int tell_outcomes(struct records *records)
 {
     const struct controller *controller = records->controller;
@@ -228,7 +228,7 @@ static int tell_outcomes(struct records *records)
     return status;
 }
 
-/* Hands a task to the scheduler, or gives it up as one of which not all is there. */
+/* Hands a task to the scheduler, or gives it up if the store does not have all of it. */
 static void hand_over(struct records *records, const char *msg_id)
 {
     json_t *fate = json_object_get(records->restart->unfinished, msg_id);
@@ -272,8 +272,9 @@ static bool records_restart_expects(const struct records *records, const char *m
     return fate && (records->restart->give_up_ms || json_is_false(fate) || json_is_null(fate));
 }
 
-/* Whether an engine cannot have what it says: a direct request stays where it was sent, and a task
- * at the engine that it was given to, unless that has gone, and the task to another since. */
+/* Whether an engine cannot have a request that it says it has. A direct request stays at the engine
+ * that it was sent to. A task stays at the engine that it was given to, unless that one has gone,
+ * so that another may have the task. */
 static bool is_out_of_question(struct records *records, const json_t *fate, const char *msg_id,
                                const char *engine)
 {
@@ -301,9 +302,9 @@ static void records_restart_lose(struct records *records, const char *engine)
     tell_scheduler(records, RESTORED_GONE, "", engine);
 }
 
-/* What is left of the requests that were unfinished may not be answered any more: tells the
- * scheduler of tasks, and records an error for the others. Where an engine that outlived its
- * controller answers after all, its result takes the error's place. */
+/* The requests that are still unfinished may never be answered: tells the scheduler of tasks, and
+ * records an error for other requests. If an engine answers one after all, the result takes the
+ * error's place. */
 static void records_restart_give_up(struct records *records)
 {
     const char *id;
@@ -331,7 +332,7 @@ static void records_restart_give_up(struct records *records)
     records->restart->give_up_ms = 0;
 }
 
-/* Where this controller follows another, engines may come back with some of what was left. */
+/* If this controller takes a previous one's place, engines may come back with requests. */
 static void records_restart_begin(struct records *records)
 {
     find_unfinished(records);
@@ -351,7 +352,7 @@ static long long records_restart_tick(struct records *records, long long now_ms)
     return clock_due(restart->give_up_ms);
 }
 
-/* Where it was given up, it is not. */
+/* An engine has come back with a request. If an error was recorded for it, that is removed. */
 static bool records_restart_take_back(struct records *records, const char *msg_id,
                                       const char *engine)
 {

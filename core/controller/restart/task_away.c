@@ -39,7 +39,8 @@ int away_take_over(struct scheduler *scheduler, struct task *task)
     struct message message;
     long count = -1;
     message_init(&message);
-    /* What it came after has ended; but where those ran that it follows may not be known. */
+    /* The tasks that it came after have ended. But it may not be known where those ran that it
+     * follows. */
     if (((const struct away *)task)->whole && !held_restore(task->data, &message) &&
         !task_metadata_read(&scheduler->reader, message_part(&message, MESSAGE_METADATA), &metadata,
                             &ename, &why) &&

@@ -26,7 +26,7 @@ void recall_soon(struct scheduler *scheduler)
         scheduler->restart->recall_ms = 0;
 }
 
-/* The engine that has had a task, where it is here; NULL otherwise. */
+/* The engine that a task was given to; NULL if it is not registered, or not known. */
 static struct worker *recall_engine_of(const struct scheduler *scheduler, struct away *away)
 {
     struct worker *worker = balancer_engines(scheduler->balancer);
@@ -115,7 +115,7 @@ long long recall_tick(struct scheduler *scheduler, long long now_ms)
     return restore->recall_ms;
 }
 
-/* What an engine does not have any more, or where `unbegun` has never had. */
+/* The engine does not have these tasks any more or, if `unbegun`, has never had them. */
 static void recall_lose(struct scheduler *scheduler, const struct worker *worker,
                         const json_t *msg_ids, bool unbegun)
 {

@@ -22,7 +22,7 @@
 struct aside {
     struct held *held;
     bool recorded;
-    struct handout before; /* where it is recorded */
+    struct handout before; /* if it is recorded */
     struct aside *prev, *next;
 };
 
@@ -42,7 +42,7 @@ static int task_restart_may_have_begun(const struct scheduler *scheduler,
     return handouts_may_have(scheduler->handouts, id);
 }
 
-/* Returns 0, or -1 where memory is short. */
+/* Returns 0, or -1 if memory is short. */
 static int keep_aside(struct scheduler *scheduler, struct message *message,
                       const struct handout *before)
 {
@@ -76,7 +76,7 @@ static void aside_drop(struct scheduler *scheduler, struct aside *aside)
     free(aside);
 }
 
-/* A task's msg_id, where it may be entered. Returns whether it may. */
+/* Finds a task's msg_id. Returns whether the task may be entered. */
 static bool is_new(const struct scheduler *scheduler, struct message *message, bool recorded,
                    struct ipcl_member *msg_id)
 {
@@ -106,8 +106,8 @@ static bool aside_try_again(struct scheduler *scheduler, struct aside *aside)
     return status <= 0;
 }
 
-/* Goes on with a pass through what waits aside. What it depends on may stand behind it; so once
- * nothing is awaited from outside, passes are made until one changes nothing. */
+/* Goes on with a pass through the set-aside tasks. A task may depend on one that stands behind it.
+ * So when nothing more can come from outside, passes are made until one changes nothing. */
 static void aside_pass(struct scheduler *scheduler, long long now_ms)
 {
     struct task_restart *restore = scheduler->restart;
@@ -138,8 +138,8 @@ static bool task_restart_adopt(struct scheduler *scheduler, struct task *task)
     return !away_take_over(scheduler, task);
 }
 
-/* Whether an answer that its engine has sent once more is to an earlier attempt at this task: it
- * has been given out again since, under another counter. */
+/* Whether an answer that an engine has sent once more is to an earlier attempt at this task, which
+ * was given out again later, under another counter. */
 static bool is_of_earlier(const struct task *task, uint64_t repeats)
 {
     uint64_t counter = ((const struct away *)task)->handout.counter;
@@ -189,7 +189,7 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
     return true;
 }
 
-/* Of a task that can run again. */
+/* Reads what a task needs to run again. */
 static void read_away(struct scheduler *scheduler, struct task *task, zmq_msg_t *part)
 {
     struct task_metadata metadata;
@@ -218,7 +218,7 @@ static void take_away(struct scheduler *scheduler, const struct restored *restor
     away->task.msg_id_size = (unsigned char)msg_id.size;
     away->task.client = held_peer(away->task.data, &away->task.client_size);
     away->handout = restored->handout;
-    /* Which engine had it last the store may not have heard. */
+    /* The store may not have heard which engine had it last. */
     if (!away->handout.engine ||
         away->handout.engine == handouts_hash(restored->engine, strlen(restored->engine)))
         memcpy(away->engine, restored->engine, sizeof(away->engine));
@@ -368,7 +368,7 @@ static int task_restart_open(struct scheduler *scheduler, struct controller *con
     return loop_add(scheduler->loop, restore->socket, on_restored, scheduler);
 }
 
-/* The msg_id of a task that is set aside, where a request to abort means it; NULL otherwise. */
+/* The msg_id of a set-aside task if a request to abort names it; NULL otherwise. */
 static json_t *meant_aside(struct scheduler *scheduler, const struct abort_request *request,
                            struct held *held)
 {
@@ -386,7 +386,7 @@ static json_t *meant_aside(struct scheduler *scheduler, const struct abort_reque
     return NULL;
 }
 
-/* Answers a task that is set aside as aborted. Returns 0, or -1 where memory is short. */
+/* Answers a set-aside task as aborted. Returns 0, or -1 if memory is short. */
 static int abort_one(struct scheduler *scheduler, struct aside *aside)
 {
     struct message message;

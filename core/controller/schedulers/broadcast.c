@@ -200,8 +200,8 @@ static const char *send_part(struct broadcaster *broadcast, struct broadcast_req
     return why;
 }
 
-/* Sends the request to all its engines. If `gathering` is not NULL, each of them is a part of it.
- * */
+/* Sends the request to all its engines. Each of them is a part of `gathering`, if that is not
+ * NULL. */
 static void fan_out(struct broadcaster *broadcast, struct broadcast_request *request,
                     struct gathering *gathering)
 {

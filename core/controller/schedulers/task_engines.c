@@ -107,8 +107,7 @@ static void worker_forget(struct scheduler *scheduler, struct worker *worker, co
     report_forgotten(&scheduler->report, uuid);
 }
 
-/* Whether an engine has tasks that it still has to answer. It has answered what it has interrupted.
- * */
+/* Whether an engine still has to answer tasks. It has answered what it has interrupted. */
 static bool owes_answers(const struct worker *worker)
 {
     const struct task *task = worker->running;

@@ -27,7 +27,7 @@
 #define REQUEST_BYTES 4096
 /* What a connection may take in all, however slowly either side goes. */
 #define CONNECTION_MS 10000
-/* How long nobody is let in where the system has no descriptor left. */
+/* How long no connection is accepted if the system has no descriptor left. */
 #define PAUSE_MS 100
 #define BACKLOG  16
 
@@ -43,7 +43,7 @@ struct scraper {
 struct metrics {
     pthread_t thread;
     int listener;
-    int wake; /* eventfd: the thread is to end */
+    int wake; /* eventfd: the thread shall end */
     long long paused_ms;
     struct scraper connections[METRICS_CONNECTIONS];
 };
@@ -120,7 +120,7 @@ static void write_answer(const char *request, FILE *stream)
     free(body);
 }
 
-/* Returns 0, or -1 where the connection has come to its end. */
+/* Returns 0, or -1 if the connection has ended. */
 static int read_request(struct scraper *connection)
 {
     size_t room = sizeof(connection->request) - 1 - connection->request_size;
@@ -163,7 +163,7 @@ static void serve(struct scraper *connection, short events)
         hang_up(connection);
 }
 
-/* What to poll for. Returns for how long, in milliseconds; -1: until something comes. */
+/* Fills in what to poll for. Returns for how long, in milliseconds; -1: until something comes. */
 static int prepare(struct metrics *metrics, struct pollfd *descriptors, long long now_ms)
 {
     long long due_ms = CLOCK_NEVER;

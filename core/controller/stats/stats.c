@@ -66,7 +66,7 @@ static bool label_thread(size_t index, struct metric_labels *labels)
     return name;
 }
 
-/* What there is one of, one for each socket, or one for each thread. */
+/* Groups of metrics: for the controller, for each socket, and for each thread. */
 static const struct metric_group all = {&stats, 1, sizeof(stats), "", NULL, false};
 static const struct metric_group of_sockets = {
     stats.sockets, STATS_SOCKETS, sizeof(*stats.sockets), "socket, side", label_socket, true};
@@ -104,7 +104,7 @@ static void write_metric(void *self, const struct metric *metric)
 
 static void write_value(void *self, const char *series, double value)
 {
-    /* A time since the epoch to the millisecond, and counts to the last digit. */
+    /* So many digits write a time since the epoch to the millisecond, and counts exactly. */
     fprintf(self, "%s %.15g\n", series, value);
 }
 

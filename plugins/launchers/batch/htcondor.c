@@ -26,7 +26,7 @@ static const struct ipcl_batch_system htcondor = {
               .record = "^([0-9]+) ",
               .state = "^[0-9]+ ([0-9])",
               .reason = "^[0-9]+ 5 (.+)"},
-    .unknown_job = "no such job", /* condor_q fails only where it reaches nobody */
+    .unknown_job = "no such job", /* condor_q fails only if it reaches nobody */
     .history = {.command = "condor_history" JOB " -format \"%d \" ExitCode -format \"signal %d\" "
                            "ExitSignal -format %s RemoveReason -format \"\\\\n\" ClusterId",
                 .record = "^([0-9]+) ",

@@ -27,7 +27,7 @@ static const struct ipcl_batch_system sge = {
               .state = "<state>([A-Za-z]+)<"},
     .unknown_job = "do not exist",
     .history = {.command = "sh -c 'for i in 1 2 3 4 5 6; do qacct -j \"$1\" && break; sleep 3; "
-                           "done' qacct", /* it may know of it 15 seconds later */
+                           "done' qacct", /* qacct may know of a job only 15 seconds later */
                 .record = "^jobnumber +([0-9]+)",
                 .state = "^failed +([0-9]+)",
                 .reason = "^deleted_(by +[^ N\n].*)", /* some branches say it; NONE: nobody */
