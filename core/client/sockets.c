@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "wire/local.h"
 #include "wire/published.h"
 
 /* What was submitted just before closing still has this long to go out. */
@@ -97,10 +98,13 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     return watch(client, index, handlers->event, error);
 }
 
-static int open_tunnel(struct ipcl_client *client, struct ipcl_error *error)
+/* By SSH if that is asked for, or by local sockets if there are any. */
+static int open_way(struct ipcl_client *client, struct ipcl_error *error)
 {
-    if (!client->tunnelled)
+    if (!client->tunnelled) {
+        local_choose(&client->connection, client->connection.registration);
         return 0;
+    }
     client->io.tunnel = tunnel_open(&client->connection, client->ssh_key, client->timeout_ms,
                                     &client->closing, error);
     return client->io.tunnel ? 0 : -1;
@@ -140,9 +144,9 @@ int sockets_open(struct ipcl_client *client, const struct sockets_handlers *hand
 {
     struct client_io *io = &client->io;
     struct curve curve;
-    bool encrypted = *client->connection.curve_serverkey;
-    if (open_tunnel(client, error))
+    if (open_way(client, error))
         return -1;
+    bool encrypted = connection_is_encrypted(&client->connection);
     io->session = session_create(client->connection.key, strlen(client->connection.key),
                                  client->connection.signature_scheme, client->serial,
                                  client->session_id, error);

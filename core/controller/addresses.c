@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "wire/local.h"
+
 /* "10101" or "10101-10120", or several with commas between. */
 static int add_ports(struct port_pool *pool, const char *name, const char *text,
                      struct ipcl_error *error)
@@ -134,6 +137,8 @@ int addresses_read(const struct settings *settings, const struct profile *profil
     controller->encrypted =
         settings_bool(settings, "IPController", "enable_curve") &&
         (!strcmp(for_engines, "tcp") || settings_given(settings, "IPController", "enable_curve"));
+    controller->local_sockets =
+        !strcmp(for_engines, "tcp") && settings_bool(settings, "IPController", "local_sockets");
     return read_pools(settings, controller, error);
 }
 
@@ -178,6 +183,19 @@ void addresses_name(const struct settings *settings, struct controller *controll
              at = at->ifa_next)
             add_address(sides[i], at);
     freeifaddrs(interfaces);
+}
+
+void addresses_offer_local(struct controller *controller, struct socket_folder *folder)
+{
+    struct connection *clients = &controller->clients, *engines = &controller->engines;
+    struct ipcl_error error;
+    if (!controller->local_sockets)
+        clients->local_host[0] = clients->local_interface[0] = '\0';
+    else if (local_offer(folder, clients, &error))
+        log_warn("programs of this host connect by TCP, as there can be no local sockets: %s",
+                 error.text);
+    memcpy(engines->local_host, clients->local_host, sizeof(engines->local_host));
+    memcpy(engines->local_interface, clients->local_interface, sizeof(engines->local_interface));
 }
 
 void addresses_free(struct controller *controller)

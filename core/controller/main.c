@@ -39,7 +39,7 @@ static const struct module *const modules[] = {
 #define MODULES        (sizeof(modules) / sizeof(*modules))
 _Static_assert(MODULES == STATS_THREADS, "each thread has its counters");
 /* Of the modules' sockets and loops, and a store's files. */
-#define OWN_DESCRIPTORS 76
+#define OWN_DESCRIPTORS 92
 
 struct running {
     void *module;
@@ -54,6 +54,7 @@ struct ipcontroller {
     struct services_host store_host;
     struct controller controller;
     struct files files;
+    struct socket_folder local; /* of the local sockets */
     struct running running[MODULES];
     void *requests;          /* PAIR: the hub asks to stop */
     int signals;             /* a signalfd */
@@ -133,6 +134,7 @@ static int lock(struct ipcontroller *program, struct ipcl_error *error)
         addresses_check(settings, &program->controller, error))
         return -1;
     addresses_name(settings, &program->controller);
+    addresses_offer_local(&program->controller, &program->local);
     files_remove_sockets(&program->controller);
     leftovers_remove(program->profile.security);
     return 0;
@@ -255,6 +257,7 @@ static void stop_modules(struct ipcontroller *program)
         zmq_ctx_term(controller->context);
     if (program->files.lock >= 0)
         files_remove_sockets(controller);
+    socket_folder_remove(&program->local);
     files_unlock(&program->files);
     store_close(controller);
     addresses_free(controller);

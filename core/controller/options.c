@@ -57,6 +57,9 @@ static const struct ipcl_option controller_options[] = {
     {"enable_curve", IPCL_BOOL, "true", NULL, NULL,
      "Encrypt and authenticate TCP connections with CurveZMQ. With ipc it is used only if it is "
      "set explicitly."},
+    {"local_sockets", IPCL_BOOL, "true", NULL, NULL,
+     "Have programs of this host and this user connect by sockets in a private folder beside the "
+     "TCP ports. There they need no encryption, and are faster. ipyparallel's connect by TCP."},
     {"allow_unencrypted", IPCL_BOOL, "false", NULL, NULL,
      "Listen on other addresses than loopback even if enable_curve is false. Whoever is on that "
      "network can then read and change messages, and run code."},

@@ -160,13 +160,24 @@ static void reuse_take_side(const struct old *old)
     explicit_bzero(&decided, sizeof(decided));
 }
 
+/* Where nothing is asked, there are local sockets if there were. */
+static int check_local(const struct old *old, const struct settings *settings,
+                       struct ipcl_error *error)
+{
+    return *old->connection.local_interface && given(settings, "local_sockets") &&
+                   !settings_bool(settings, "IPController", "local_sockets")
+               ? conflict(old, "local sockets", "IPController.local_sockets", error)
+               : 0;
+}
+
 static int reuse_check(const struct old olds[CONNECTION_ROLES], enum connection_role role,
                        const struct settings *settings, const struct port_pool *common,
                        struct ipcl_error *error)
 {
     const struct old *old = &olds[role];
     if (check_session(old, role, settings, error) || check_encryption(old, settings, error) ||
-        check_ports(olds, role, common, error) || take_interface(old, settings, error))
+        check_local(old, settings, error) || check_ports(olds, role, common, error) ||
+        take_interface(old, settings, error))
         return -1;
     take_text(settings, "location", old->ours->location, old->connection.location);
     take_text(settings, old->ssh, old->ours->ssh, old->connection.ssh);
@@ -241,6 +252,8 @@ int reuse_take(const struct files *files, const struct settings *settings,
     for (int role = 0; role < CONNECTION_ROLES; role++)
         reuse_take_side(&olds[role]);
     controller->encrypted = *clients->curve_serverkey != '\0';
+    if (!given(settings, "local_sockets"))
+        controller->local_sockets = *clients->local_interface;
     controller->restarted = true;
     controller->clients.reuse = true;
     int status = controller->encrypted ? read_secrets(files, olds, controller, error) : 0;

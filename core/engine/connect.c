@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "wire/local.h"
 #include "wire/serializer.h"
 
 #define LOOK_AGAIN_MS 100
@@ -103,8 +104,10 @@ static int reach(struct engine *engine, struct ipcl_error *error)
     const char *key_file = settings_string(engine->settings, "IPEngine", "sshkey");
     long long begun_ms = clock_ms(), patience_ms = engine_patience_ms(engine);
     engine->connection = engine->stated;
-    if (!engine->connection.ssh[0] && !*key_file)
+    if (!engine->connection.ssh[0] && !*key_file) {
+        local_choose(&engine->connection, engine->connection.registration);
         return 0;
+    }
     log_info("tunnelling through %s",
              engine->connection.ssh[0] ? engine->connection.ssh : "the controller's host");
     engine->tunnel =

@@ -21,7 +21,7 @@ void end_notice_send(const struct end_notice *notice)
     const struct ipcl_serial_operations *serial =
         registry ? serializer_load(registry, connection->pack, connection->unpack, &error) : NULL;
     struct socket_options options = {.type = ZMQ_DEALER, .linger_ms = LINGER_MS};
-    if (connection->curve_serverkey[0]) {
+    if (connection_is_encrypted(connection)) {
         if (curve_generate(&curve, &error))
             return;
         memcpy(curve.server_key, connection->curve_serverkey, CURVE_KEY_BYTES);
@@ -50,7 +50,7 @@ void end_notice_send(const struct end_notice *notice)
     struct seal seal = {.session = session,
                         .channel = SEAL_HUB,
                         .role = CONNECTION_ENGINE,
-                        .encrypted = options.curve};
+                        .encrypted = *connection->curve_serverkey};
     if (!registration_build_end(session, &end, &message, &error) &&
         !seal_introduce(&seal, &message, options.identity, options.identity_size,
                         connection->sealed, &error))

@@ -17,7 +17,7 @@ void *io_socket(struct io *io, int type, const char *identity, const char *url,
 {
     struct socket_options options = {
         .type = type,
-        .curve = io->engine->connection.curve_serverkey[0] ? &io->curve : NULL,
+        .curve = connection_is_encrypted(&io->engine->connection) ? &io->curve : NULL,
         .identity = identity,
         .identity_size = identity ? strlen(identity) : 0,
         .send_max = type == ZMQ_XPUB ? IO_PUBLISHED_MAX : 0,
@@ -246,7 +246,7 @@ int io_prepare(struct io *io, struct ipcl_error *error)
         return -1;
     io->cluster.frame_bytes_max = connection->frame_bytes_max;
     count_accepted(io->cluster.seals);
-    if (!connection->curve_serverkey[0])
+    if (!connection_is_encrypted(connection))
         return 0;
     if (curve_generate(&io->curve, error))
         return -1;

@@ -87,6 +87,12 @@ static json_t *addresses_to_json(const struct connection *connection)
     return addresses;
 }
 
+static json_t *local_to_json(const struct connection *connection)
+{
+    return json_pack("{s:s, s:s}", "host", connection->local_host, "interface",
+                     connection->local_interface);
+}
+
 static json_t *connection_to_json(const struct connection *connection, enum connection_role role)
 {
     json_t *object = json_object();
@@ -113,6 +119,8 @@ static json_t *connection_to_json(const struct connection *connection, enum conn
         json_object_set_new(object, "frame_bytes_max", json_integer(connection->frame_bytes_max));
     if (object && connection->address_count)
         json_object_set_new(object, "addresses", addresses_to_json(connection));
+    if (object && *connection->local_interface)
+        json_object_set_new(object, "local", local_to_json(connection));
     if (object && role == CONNECTION_CLIENT) {
         json_object_set_new(object, "reuse", json_boolean(connection->reuse));
         json_object_set_new(object, "task_aborts", json_true());
@@ -213,6 +221,26 @@ static int read_addresses(const char *path, const json_t *object, struct connect
     return 0;
 }
 
+static int read_local(const char *path, const json_t *object, struct connection *connection,
+                      struct ipcl_error *error)
+{
+    const json_t *local = json_object_get(object, "local");
+    const char *host = json_string_value(json_object_get(local, "host")),
+               *interface = json_string_value(json_object_get(local, "interface"));
+    if (!local)
+        return 0;
+    if (!host || !interface || strlen(host) >= sizeof(connection->local_host) ||
+        strlen(interface) >= sizeof(connection->local_interface))
+        return ipcl_error_set(error,
+                              "the connection file %s: 'local' should have 'host' and 'interface', "
+                              "texts of less than %zu and %zu bytes",
+                              path, sizeof(connection->local_host),
+                              sizeof(connection->local_interface));
+    strcpy(connection->local_host, host);
+    strcpy(connection->local_interface, interface);
+    return 0;
+}
+
 int connection_parse(const char *name, const char *text, size_t size, enum connection_role role,
                      struct connection *connection, struct ipcl_error *error)
 {
@@ -226,7 +254,8 @@ int connection_parse(const char *name, const char *text, size_t size, enum conne
                               object ? 1 : where.line);
     }
     int status = read_broadcast(name, object, connection, error) ||
-                         read_addresses(name, object, connection, error)
+                         read_addresses(name, object, connection, error) ||
+                         read_local(name, object, connection, error)
                      ? -1
                      : 0;
     connection->reuse = !json_is_false(json_object_get(object, "reuse"));
@@ -343,6 +372,10 @@ int connection_url(const struct connection *connection, int port,
 {
     const char *host = tcp_host(connection), *location = connection->location;
     bool everywhere = host && is_everywhere(host), loopback = host && is_loopback(host);
+    if (connection->local) {
+        snprintf(url, CONNECTION_TEXT_BYTES + 16, "%s:%d", connection->local_interface, port);
+        return 0;
+    }
     bool here = (everywhere || loopback) && is_this_machine(location, false);
     if (loopback && !here)
         return ipcl_error_set(
@@ -359,12 +392,18 @@ int connection_url(const struct connection *connection, int port,
     return 0;
 }
 
+bool connection_is_encrypted(const struct connection *connection)
+{
+    return *connection->curve_serverkey && !connection->local;
+}
+
 size_t connection_hosts(const struct connection *connection,
                         const char *hosts[CONNECTION_ADDRESSES_MAX + 1])
 {
     const char *host = tcp_host(connection), *location = connection->location;
     size_t count = 0;
-    if (!host || is_loopback(host) || (is_everywhere(host) && is_this_machine(location, true)))
+    if (connection->local || !host || is_loopback(host) ||
+        (is_everywhere(host) && is_this_machine(location, true)))
         return 0;
     hosts[count++] = is_everywhere(host) ? location : host;
     for (int i = 0; is_everywhere(host) && i < connection->address_count; i++)

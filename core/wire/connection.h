@@ -18,6 +18,7 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 #define CONNECTION_LEAVES_MAX    64 /* broadcast ports that an engine's file may list */
 #define CONNECTION_ADDRESSES_MAX 16
 #define CONNECTION_ADDRESS_BYTES 64
+#define CONNECTION_BOOT_BYTES    64 /* a boot id has 36 */
 
 /* The version of seals (seal.h), as connection files and engines give it. A program that gives
  * another version signs as ipyparallel's programs do, and is sent the same. */
@@ -61,6 +62,11 @@ struct connection {
                                                  them and nobody has set its location; ipyparallel's
                                                  files do not have them */
     int address_count;
+    /* Local sockets beside the ports (local.h); "" for none. The host is told by its boot id. What
+     * is in place of `interface` is "ipc:///folder/stem". */
+    char local_host[CONNECTION_BOOT_BYTES];
+    char local_interface[CONNECTION_TEXT_BYTES];
+    bool local; /* this program connects by these; it is in no file */
 };
 
 /* Writes a file readable by the owner only, whole or not at all. Returns 0 or -1 with `error`
@@ -82,11 +88,14 @@ void connection_wipe_json(void);
 int connection_path(const char *profile_dir, const char *cluster_id, enum connection_role role,
                     char path[PATH_BYTES], struct ipcl_error *error);
 /* The address of one port, as this machine reaches it. If the interface is all addresses, that is
- * the controller's location, or loopback if the location is this machine. `port` is one of the
- * struct's. Returns 0 or -1 with `error` set: a controller that listens on the loopback of another
- * machine is refused, with what to do. */
+ * the controller's location, or loopback if the location is this machine. It is a local socket
+ * where `local` says so. `port` is one of the struct's. Returns 0 or -1 with `error` set: a
+ * controller that listens on the loopback of another machine is refused, with what to do. */
 int connection_url(const struct connection *connection, int port,
                    char url[CONNECTION_TEXT_BYTES + 16], struct ipcl_error *error);
+/* Whether this program's connections are encrypted by CurveZMQ. If not, but there is a key, they
+ * are local sockets in a private folder. */
+bool connection_is_encrypted(const struct connection *connection);
 /* The hosts at which a controller of another machine may listen: several if its file says so. The
  * texts belong to the connection. Returns how many; 0: this machine reaches the controller by
  * loopback or by local sockets. */

@@ -16,6 +16,7 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \
 	core/wire/socket.c core/wire/socket.h \
+	core/wire/local.c core/wire/local.h \
 	core/wire/socket_folder.c core/wire/socket_folder.h \
 	core/wire/traffic.c core/wire/traffic.h \
 	core/wire/tunnel.c core/wire/tunnel.h \

@@ -61,7 +61,8 @@ struct seal {
     enum connection_role role; /* of the peer that is not the controller */
     bool controller;           /* this is the controller's end */
     bool required;             /* the program at the other end seals everything */
-    bool encrypted;            /* the connection is encrypted: a seal need not cover buffers */
+    bool encrypted;            /* the controller encrypts what leaves its host: a seal need not
+                                  cover buffers */
     struct traffic *traffic;   /* where what is accepted is counted; NULL: nowhere */
     const unsigned char *life; /* what clients send is bound to it; NULL on an engine's channels */
     uint64_t counter;          /* the last one given out */

@@ -139,6 +139,13 @@ int socket_connect(void *socket, const char *url, struct ipcl_error *error)
     return ipcl_error_set(error, "cannot connect to %s: %s", url, zmq_strerror(errno));
 }
 
+int socket_unencrypt(void *socket, struct ipcl_error *error)
+{
+    if (!set_int(socket, ZMQ_CURVE_SERVER, 0))
+        return 0;
+    return ipcl_error_set(error, "cannot set up a socket: %s", zmq_strerror(errno));
+}
+
 static int bind_ipc_port(void *socket, const char *interface, int *port, struct ipcl_error *error)
 {
     char url[CONNECTION_TEXT_BYTES + 16];

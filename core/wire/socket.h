@@ -77,6 +77,10 @@ int socket_set_up_returning(void *socket, struct ipcl_error *error);
 /* Return 0, or -1 with `error` set, which names the address. */
 int socket_bind(void *socket, const char *url, struct ipcl_error *error);
 int socket_connect(void *socket, const char *url, struct ipcl_error *error);
+/* From now on the socket listens without CurveZMQ; at what it is bound to already, with it. (libzmq
+ * takes a listener's security from what is set when it is bound.) Returns 0 or -1 with `error`
+ * set. */
+int socket_unencrypt(void *socket, struct ipcl_error *error);
 /* Binds `interface` ("tcp://127.0.0.1", or "ipc:///folder/stem", where ports are suffixes) to
  * `*port`. If that is 0 it takes a free port, and stores it. Returns 0 or -1 with `error` set. */
 int socket_bind_port(void *socket, const char *interface, int *port, struct ipcl_error *error);

@@ -69,6 +69,18 @@ static void remove_left(const char *parent)
         closedir(dir);
 }
 
+/* Locks the folder that was just made, or was there, and is nobody else's. */
+static int hold(struct socket_folder *folder, struct ipcl_error *error)
+{
+    folder->lock = open_locked(AT_FDCWD, folder->path, LOCK_SH);
+    if (folder->lock < 0)
+        return ipcl_error_set(error, "cannot lock %s: %s", folder->path, strerror(errno));
+    if (!trust_check(folder->path, error))
+        return 0;
+    socket_folder_remove(folder);
+    return -1;
+}
+
 static int make_in(const char *parent, struct socket_folder *folder, struct ipcl_error *error)
 {
     char real[PATH_BYTES];
@@ -82,13 +94,7 @@ static int make_in(const char *parent, struct socket_folder *folder, struct ipcl
     if (!mkdtemp(folder->path))
         return ipcl_error_set(error, "cannot make a folder for sockets in %s: %s", real,
                               strerror(errno));
-    folder->lock = open_locked(AT_FDCWD, folder->path, LOCK_SH);
-    if (folder->lock < 0)
-        return ipcl_error_set(error, "cannot lock %s: %s", folder->path, strerror(errno));
-    if (!trust_check(folder->path, error))
-        return 0;
-    socket_folder_remove(folder);
-    return -1;
+    return hold(folder, error);
 }
 
 int socket_folder_make(struct socket_folder *folder, struct ipcl_error *error)
@@ -97,6 +103,51 @@ int socket_folder_make(struct socket_folder *folder, struct ipcl_error *error)
     for (int tries = TRIES; tries; tries--)
         if ((given && *given == '/' && !make_in(given, folder, error)) ||
             !make_in("/tmp", folder, error))
+            return 0;
+    folder->path[0] = '\0';
+    return -1;
+}
+
+static int check_own(const char *path, struct ipcl_error *error)
+{
+    struct stat status;
+    if (!lstat(path, &status) && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+        !(status.st_mode & 077))
+        return 0;
+    return ipcl_error_set(error, "%s is not a folder of this user's alone", path);
+}
+
+/* Makes a folder with a name that is known, for folders of sockets; or finds it there. */
+static int make_parent(const char *temporary, char path[PATH_BYTES], struct ipcl_error *error)
+{
+    if (path_format(path, error, "%s/ipcluster-%lu", temporary, (unsigned long)geteuid()))
+        return -1;
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return ipcl_error_set(error, "cannot make %s: %s", path, strerror(errno));
+    return check_own(path, error);
+}
+
+static int make_lasting(struct socket_folder *folder, struct ipcl_error *error)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
+    char parent[PATH_BYTES];
+    return (runtime && *runtime == '/' && !check_own(runtime, error) &&
+            !make_in(runtime, folder, error)) ||
+                   (temporary && *temporary == '/' && !make_parent(temporary, parent, error) &&
+                    !make_in(parent, folder, error)) ||
+                   (!make_parent("/tmp", parent, error) && !make_in(parent, folder, error))
+               ? 0
+               : -1;
+}
+
+int socket_folder_make_lasting(struct socket_folder *folder, const char *again,
+                               struct ipcl_error *error)
+{
+    snprintf(folder->path, sizeof(folder->path), "%s", again);
+    if (*again && (!mkdir(again, 0700) || errno == EEXIST) && !hold(folder, error))
+        return 0;
+    for (int tries = TRIES; tries; tries--)
+        if (!make_lasting(folder, error))
             return 0;
     folder->path[0] = '\0';
     return -1;

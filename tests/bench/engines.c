@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "wire/connection.h"
+#include "wire/local.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -91,7 +92,7 @@ static void open_socket(struct engine *engine, int which, int type, int port)
     struct ipcl_error error;
     struct socket_options options = {
         .type = type,
-        .curve = all.connection.curve_serverkey[0] ? &all.curve : NULL,
+        .curve = connection_is_encrypted(&all.connection) ? &all.curve : NULL,
         .identity = type == ZMQ_SUB ? NULL : engine->uuid,
         .identity_size = type == ZMQ_SUB ? 0 : strlen(engine->uuid),
         .linger_ms = 500,
@@ -330,9 +331,10 @@ static void set_up(const char *file, size_t count)
     all.serial = ipcl_plugin.operations;
     need(!connection_read(file, CONNECTION_ENGINE, &all.connection, &error), error.text);
     need(!strcmp(all.connection.pack, "json"), "simulated engines speak JSON alone");
+    local_choose(&all.connection, all.connection.registration);
     all.context = zmq_ctx_new();
     zmq_ctx_set(all.context, ZMQ_MAX_SOCKETS, (int)(SOCKETS * count + 16));
-    if (all.connection.curve_serverkey[0]) {
+    if (connection_is_encrypted(&all.connection)) {
         need(!curve_generate(&all.curve, &error), error.text);
         memcpy(all.curve.server_key, all.connection.curve_serverkey, CURVE_KEY_BYTES);
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "wire/connection.h"
+#include "wire/local.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -66,7 +67,8 @@ static void connect_socket(const char *file)
     char url[CONNECTION_TEXT_BYTES + 16];
     need(!connection_read(file, CONNECTION_CLIENT, &connection, &error), error.text);
     struct socket_options options = {.type = ZMQ_DEALER};
-    if (connection.curve_serverkey[0]) {
+    local_choose(&connection, connection.task);
+    if (connection_is_encrypted(&connection)) {
         need(!curve_generate(&curve, &error), error.text);
         memcpy(curve.server_key, connection.curve_serverkey, CURVE_KEY_BYTES);
         options.curve = &curve;

@@ -59,6 +59,7 @@ def connection(_, __):
         ("client", 0, file),
         ("engine", 1, file),
         ("local", 1, {**file, "interface": "ipc:///tmp/x"}),
+        ("beside", 0, {**file, "local": {"host": "boot", "interface": "ipc:///tmp/x/port"}}),
         (
             "elsewhere",
             0,

@@ -122,8 +122,8 @@ static int listener(void)
         fd = socket(AF_UNIX, SOCK_STREAM, 0);
         FUZZ_ASSERT(!bind(fd, &(struct sockaddr){.sa_family = AF_UNIX}, sizeof(sa_family_t)));
     }
-    gate_set(peer.encrypted, FRAME_BYTES_MAX);
-    gate_expect_subscribers(peer.subscriber);
+    gate_set(FRAME_BYTES_MAX);
+    gate_expect((struct gate_peers){.encrypted = peer.encrypted, .subscribers = peer.subscriber});
     FUZZ_ASSERT(!listen(fd, 1));
     return fd;
 }
@@ -137,7 +137,7 @@ static void send_in_pieces(size_t even, size_t odd)
     size_t bound = allowed(), piece = even, sent = 0;
     bool through = true;
     FUZZ_ASSERT(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends));
-    gate_admit(listener(), ends[0]);
+    FUZZ_ASSERT(gate_admit(listener(), ends[0]));
     for (bool is_odd = false; through && sent < peer.size; is_odd = !is_odd) {
         piece = is_odd ? odd : even;
         piece = piece < peer.size - sent ? piece : peer.size - sent;

@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import shlex
+import uuid
 from pathlib import Path
 
 import docblocks
@@ -14,10 +15,21 @@ from ssh_gate import Gate
 from support import MARKER, TOP
 
 HERE = "192.0.2.{}"  # TEST-NET-1 (RFC 5737): a pair for each cable
-LIVE = 'echo "$0" > /proc/sys/kernel/hostname && mount --bind "$1" "$2" && ip link set lo up && echo ready && exec sleep infinity'
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+LIVE = (
+    'echo "$0" > /proc/sys/kernel/hostname && mount --bind "$1" "$2" && mount --bind "$3" "$4"'
+    " && ip link set lo up && echo ready && exec sleep infinity"
+)
 
 # The addresses that an engine is connected to.
 PEERS = "{c.raddr.ip for c in __import__('psutil').Process().connections('tcp') if c.raddr}"
+
+
+def own_boot_id(sandbox, name):
+    """A file for the place of BOOT_ID: a host has a kernel of its own."""
+    file = sandbox.dir / f"boot-{name}"
+    file.write_text(f"{uuid.uuid4()}\n")
+    return file
 
 
 class Host:
@@ -49,8 +61,9 @@ class Host:
 
     def _make_network(self, number):
         real_home = pwd.getpwuid(os.geteuid()).pw_dir
+        boot = own_boot_id(self.sandbox, self.name)
         process = self.sandbox.start(
-            "unshare", "--net", "--uts", "--mount", "sh", "-c", LIVE, self.name, self.home, real_home
+            "unshare", "--net", "--uts", "--mount", "sh", "-c", LIVE, self.name, self.home, real_home, boot, BOOT_ID
         )
         process.wait_for_output("ready")
         self.words = ("nsenter", "--net", "--uts", "--mount", "-t", str(process.pid), "--")
@@ -83,7 +96,8 @@ class Host:
         return found
 
     def folders(self):
-        return list(self.temporary.iterdir())
+        """What is left in its folder for temporary files; that of all controllers' local sockets stays there."""
+        return [path for path in self.temporary.iterdir() if path.name != f"ipcluster-{os.geteuid()}"]
 
 
 class Hosts:

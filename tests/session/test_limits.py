@@ -292,11 +292,11 @@ def test_what_accepts_connections_and_does_not_begin_to_talk_is_not_said_to_have
 def test_ipcluster_says_why_engines_do_not_register(sandbox):
     seconds = int(10 * PATIENCE)
     cluster = sandbox.start(
-        *limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=150)
+        *limited(sandbox.programs.ipcluster, "start", "--n=8", f"--Cluster.engine_timeout={seconds}", nofile=166)
     )
     assert cluster.wait(60) == 4
     assert re.search(
-        "The controller refuses an engine: the controller is full: of its 150 file descriptors", cluster.output
+        "The controller refuses an engine: the controller is full: of its 166 file descriptors", cluster.output
     )
     tail = cluster.output.partition("The end of ")[2]
     assert "the controller refuses this engine for now" in tail and "registered as engine" not in tail

@@ -115,16 +115,16 @@ def test_what_killed_programs_leave_of_their_tunnels_is_removed_by_the_next(new_
     options = f"--ssh={gate.address}", f"--sshkey={gate.key}"
     killed, living = (cluster.start_engine(*options, env=gate.env) for _ in range(2))
     cluster.client(wait_for=2)
-    theirs = set(sandbox.temporary.iterdir())
+    theirs = set(sandbox.temporary.glob("ipcluster-sockets-*"))
     assert len(theirs) == 2
     killed.stop(signal.SIGKILL)
     wait_until(lambda: len(gate.clients()) == 1, 60, "ssh ends with its engine")
     next_one = cluster.start_engine(*options, env=gate.env)
     next_one.wait_for_output("registered as engine", 60)
-    left = set(sandbox.temporary.iterdir())
+    left = set(sandbox.temporary.glob("ipcluster-sockets-*"))
     assert len(left) == 2 and len(left & theirs) == 1
     assert living.stop() == next_one.stop() == 0
-    assert not list(sandbox.temporary.iterdir())
+    assert not list(sandbox.temporary.glob("ipcluster-sockets-*"))
 
 
 def test_a_tunnel_does_not_outlive_an_engine_that_is_killed(new_cluster, gate):

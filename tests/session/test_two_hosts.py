@@ -7,12 +7,14 @@ import re
 
 import pytest
 from ssh_gate import Gate, needs_openssh
+from ssh_hosts import BOOT_ID, own_boot_id
 
 from support import PYTHON, wait_until
 
 A, B = "192.0.2.1", "192.0.2.2"  # TEST-NET-1 (RFC 5737)
 SILENT_A, SILENT_B, UNROUTED_A = "198.51.100.1", "198.51.100.2", "203.0.113.1"
-ANY_NAME = 'echo "$0" > /proc/sys/kernel/hostname && ip link set lo up && echo ready && exec sleep infinity'
+ANY_NAME = 'echo "$0" > /proc/sys/kernel/hostname && mount --bind "$1" "$2" && ip link set lo up && echo ready && exec sleep infinity'
+APART = ("--net", "--uts", "--mount")
 USE = """
 import socket, sys, psutil, ipcluster
 client = ipcluster.Client(sys.argv[1], timeout=60, sshkey=sys.argv[3] if sys.argv[3:] else None)
@@ -27,10 +29,11 @@ class Host:
 
     def __init__(self, sandbox, name):
         self.sandbox = sandbox
-        process = sandbox.start("unshare", "--net", "--uts", "sh", "-c", ANY_NAME, name)
+        boot = own_boot_id(sandbox, name)
+        process = sandbox.start("unshare", *APART, "sh", "-c", ANY_NAME, name, boot, BOOT_ID)
         process.wait_for_output("ready")
         self.pid = process.pid
-        self.words = ("nsenter", "--net", "--uts", "-t", str(self.pid), "--")
+        self.words = ("nsenter", *APART, "-t", str(self.pid), "--")
 
     def start(self, *argv, **options):
         return self.sandbox.start(*self.words, *argv, **options)
@@ -38,10 +41,11 @@ class Host:
     def run(self, *argv, **options):
         return self.sandbox.run(*self.words, *argv, **options)
 
-    def start_controller(self, *options):
-        """Returns its client file."""
+    def start_controller(self, *options, local=False):
+        """Returns its client file. Without local sockets also its own host's programs use its addresses."""
         self.sandbox.profile_dir().mkdir(mode=0o700, exist_ok=True)
-        self.controller = self.start(self.sandbox.programs.ipcontroller, *options)
+        beside = () if local else ("--IPController.local_sockets=false",)
+        self.controller = self.start(self.sandbox.programs.ipcontroller, *beside, *options)
         file = self.sandbox.profile_dir() / "security/ipcontroller-client.json"
         wait_until(lambda: file.exists() or not self.controller.alive, 30, "the controller writes its file")
         return file
@@ -66,7 +70,7 @@ class Host:
 
 @pytest.fixture
 def hosts(sandbox):
-    if os.geteuid() != 0 or sandbox.run("unshare", "--net", "--uts", "true").status:
+    if os.geteuid() != 0 or sandbox.run("unshare", *APART, "true").status:
         pytest.skip("only the superuser makes networks")
     a, b = Host(sandbox, "host-a"), Host(sandbox, "host-b")
     a.run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", b.pid, check=True)
@@ -102,6 +106,15 @@ def test_engines_and_clients_of_either_host_reach_a_controller_that_listens_ther
     b.start_engine()
     assert b.use(file, 2) == ["engines on host-a host-b", f"connected to {A}"]
     assert a.use(file, 2) == ["engines on host-a host-b", f"connected to {from_a}"]
+
+
+def test_only_programs_of_the_controllers_host_use_its_local_sockets(hosts):
+    a, b = hosts
+    file = a.start_controller("--ip=0.0.0.0", f"--location={A}", local=True)
+    a.start_engine()
+    b.start_engine()
+    assert b.use(file, 2) == ["engines on host-a host-b", f"connected to {A}"]
+    assert a.use(file, 2) == ["engines on host-a host-b", "connected to no address"]
 
 
 def test_loopback_of_another_host_is_refused_with_what_to_do(hosts):

@@ -142,6 +142,7 @@ class Tap:
 def tapped_file(file, to, names):
     """Writes a connection file with taps in the places of some ports: by name, broadcast's too."""
     content, taps = json.loads(pathlib.Path(file).read_text()), {}
+    content.pop("local", None)  # a tap hears TCP
     for name in names:
         value = content[name]
         taps[name] = Tap(value[0] if isinstance(value, list) else value)

@@ -27,6 +27,8 @@ static struct connection sample = {
     .hb_pong = 1008,
     .broadcast = {1009},
     .broadcast_count = 1,
+    .local_host = "boot id",
+    .local_interface = "ipc:///folder/port",
 };
 
 static void open_dir(void)
@@ -73,6 +75,8 @@ Test(connection, comes_back_as_it_was_written)
         cr_assert_eq(read.notification, role == CONNECTION_CLIENT ? 1006 : 0);
         cr_assert_eq(read.hb_pong, role == CONNECTION_ENGINE ? 1008 : 0);
         cr_assert_eq(read.broadcast[0], 1009);
+        cr_assert_str_eq(read.local_host, "boot id");
+        cr_assert_str_eq(read.local_interface, "ipc:///folder/port");
     }
 }
 
@@ -105,6 +109,8 @@ Test(connection, says_which_key_is_missing_or_wrong)
     assert_refused("'interface'");
     write_text("{\"interface\": 1}");
     assert_refused("'interface' should be text");
+    write_text("{\"local\": {\"host\": \"boot id\"}}");
+    assert_refused("'local' should have 'host' and 'interface'");
     struct ipcl_error error;
     struct connection wrong = sample;
     wrong.mux = 70000;
@@ -114,6 +120,23 @@ Test(connection, says_which_key_is_missing_or_wrong)
     wrong.broadcast[0] = 0;
     connection_write(path, CONNECTION_CLIENT, &wrong, &error);
     assert_refused("'broadcast' should be ports");
+}
+
+Test(connection, by_local_sockets_leads_there_and_is_not_encrypted)
+{
+    struct connection here = sample;
+    struct ipcl_error error;
+    char url[CONNECTION_TEXT_BYTES + 16];
+    const char *hosts[CONNECTION_ADDRESSES_MAX + 1];
+    strcpy(here.interface, "tcp://192.0.2.1");
+    strcpy(here.curve_serverkey, "a key");
+    cr_assert(connection_is_encrypted(&here));
+    cr_assert_eq(connection_hosts(&here, hosts), 1);
+    here.local = true;
+    cr_assert_not(connection_is_encrypted(&here));
+    cr_assert_eq(connection_hosts(&here, hosts), 0);
+    cr_assert_eq(connection_url(&here, 5, url, &error), 0);
+    cr_assert_str_eq(url, "ipc:///folder/port:5");
 }
 
 Test(connection, to_all_interfaces_goes_through_loopback_at_home)

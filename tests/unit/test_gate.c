@@ -55,7 +55,8 @@ Test(gate, the_descriptor_of_a_connection_that_was_ended_here_may_be_a_listeners
 {
     int other, others[3];
     cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
-    gate_set(true, 1000);
+    gate_set(1000);
+    gate_expect((struct gate_peers){.encrypted = true});
     gate_set_strangers(2);
     int first = listener(), ended = stranger(first, &other);
     close(ended);
@@ -82,8 +83,8 @@ static int subscriber(int *other)
 {
     unsigned char greeting[GREETING_BYTES] = {[0] = 0xff, [9] = 0x7f, [10] = 3};
     cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
-    gate_set(true, 1000);
-    gate_expect_subscribers(true);
+    gate_set(1000);
+    gate_expect((struct gate_peers){.encrypted = true, .subscribers = true});
     int fd = stranger(listener(), other);
     cr_assert(passes(fd, *other, greeting, sizeof(greeting)));
     cr_assert(passes(fd, *other, "\4\0\4", 4));
@@ -97,7 +98,8 @@ static bool may_be_named(const char *name, unsigned char size)
     char *at = (char *)ready + 2;
     int other, fd;
     cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
-    gate_set(false, 1000);
+    gate_set(1000);
+    gate_expect((struct gate_peers){.encrypted = false});
     fd = stranger(listener(), &other);
     cr_assert(passes(fd, other, greeting, sizeof(greeting)));
     at += sprintf(at, "\5READY\13Socket-Type%c%c%c\6DEALER\10Identity%c%c%c%c", 0, 0, 0, 0, 0, 0,
@@ -126,7 +128,8 @@ Test(gate, what_comes_before_a_frame_that_is_too_large_is_handed_on_and_the_loss
     char read[64];
     int other, fd, losses;
     cr_assert_eq(gate_open(DESCRIPTORS, &error), 0);
-    gate_set(false, 100);
+    gate_set(100);
+    gate_expect((struct gate_peers){.encrypted = false});
     losses = gate_watch_losses(&error);
     fd = stranger(listener(), &other);
     cr_assert(passes(fd, other, greeting, sizeof(greeting)));

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "wire/local.h"
 #include "wire/published.h"
 #include "wire/reach.h"
 #include "wire/serializer.h"
@@ -29,7 +30,7 @@ static void *connect_port(struct hub_link *link, int type, int port, struct ipcl
                                      .identity = session_id(link->session),
                                      .identity_size = SESSION_ID_LENGTH};
     char url[CONNECTION_TEXT_BYTES + 16];
-    if (*link->connection.curve_serverkey) {
+    if (connection_is_encrypted(&link->connection)) {
         if (curve_generate(&curve, error) < 0)
             return NULL;
         memcpy(curve.server_key, link->connection.curve_serverkey, sizeof(curve.server_key));
@@ -151,6 +152,7 @@ static int open_sockets(struct hub_link *link, struct ipcl_error *error)
     link->loop = loop_create("ipcluster", error);
     if (!link->loop)
         return -1;
+    local_choose(&link->connection, link->connection.registration);
     reach_choose(&link->connection, link->connection.registration, link->context, REACH_MS);
     link->notification = connect_port(link, ZMQ_SUB, link->connection.notification, error);
     if (loop_add(link->loop, link->notification, on_notification, link))

@@ -43,7 +43,7 @@ struct peer {
     unsigned char have;      /* bytes of a header that have come, */
     unsigned char flags;     /* its first, and in `left` the size as far as it is known */
     bool open;               /* it was accepted here, and has not ended */
-    bool subscriber;         /* also of a listener: those who connect to it are */
+    struct gate_peers is;    /* what it is; also of a listener: those who connect to it are */
     bool misnamed;           /* it takes a name that is libzmq's own */
     bool ending;             /* what comes next is too large */
     int losses;              /* where such is told; also of a listener. 0: nowhere */
@@ -55,11 +55,10 @@ struct peer {
 static struct {
     struct peer *peers;
     size_t count;
-    bool encrypted;
     uint64_t frame_bytes_max;
 } gate;
 
-static _Thread_local bool expecting_subscribers;
+static _Thread_local struct gate_peers expected;
 static _Thread_local int watched;        /* `losses` of what this thread listens on next */
 static _Thread_local int receiving = -1; /* whose bytes libzmq reads in this thread */
 
@@ -83,9 +82,8 @@ int gate_open(size_t descriptors, struct ipcl_error *error)
     return 0;
 }
 
-void gate_set(bool encrypted, uint64_t frame_bytes_max)
+void gate_set(uint64_t frame_bytes_max)
 {
-    gate.encrypted = encrypted;
     gate.frame_bytes_max = frame_bytes_max;
 }
 
@@ -101,9 +99,9 @@ static struct peer *peer_of(int fd)
     return fd >= 0 && (size_t)fd < gate.count ? &gate.peers[fd] : NULL;
 }
 
-void gate_expect_subscribers(bool subscribers)
+void gate_expect(struct gate_peers peers)
 {
-    expecting_subscribers = subscribers;
+    expected = peers;
 }
 
 /* The other end is open as long as there may be connections: until the process ends. */
@@ -114,6 +112,11 @@ int gate_watch_losses(struct ipcl_error *error)
         return ipcl_error_set(error, "cannot make a pipe: %s", strerror(errno));
     watched = ends[1];
     return ends[0];
+}
+
+void gate_watch_end(void)
+{
+    watched = 0;
 }
 
 bool gate_read_loss(int losses, struct gate_loss *loss)
@@ -159,23 +162,39 @@ static void end_oldest(void)
                 strangers.max);
 }
 
-void gate_admit(int listener, int fd)
+/* The folder keeps others out; this is in case that it was opened to them. */
+static bool is_foreign(int fd)
+{
+    struct ucred user;
+    socklen_t size = sizeof(user);
+    int family = AF_UNSPEC;
+    socklen_t family_size = sizeof(family);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &family_size) || family != AF_UNIX)
+        return false;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &size) ||
+           (user.uid != geteuid() && user.uid != 0);
+}
+
+bool gate_admit(int listener, int fd)
 {
     const struct peer *at = peer_of(listener);
     struct peer *peer = peer_of(fd);
     if (!peer || !at)
-        return;
+        return true;
+    if (is_foreign(fd))
+        return false;
     pthread_mutex_lock(&strangers.lock);
     if (strangers.count >= strangers.max)
         end_oldest();
     *peer = (struct peer){.open = true,
                           .stranger = true,
-                          .handshake = gate.encrypted ? 2 : 1,
-                          .subscriber = at->subscriber,
+                          .handshake = at->is.encrypted ? 2 : 1,
+                          .is = at->is,
                           .losses = at->losses};
     DL_APPEND(strangers.first, peer);
     strangers.count++;
     pthread_mutex_unlock(&strangers.lock);
+    return true;
 }
 
 /* With an older protocol, libzmq would accept a frame before the handshake. */
@@ -186,9 +205,9 @@ static bool is_greeting(unsigned char at, unsigned char byte)
 
 static uint64_t frame_max(const struct peer *peer)
 {
-    return peer->handshake    ? HANDSHAKE_BYTES_MAX
-           : peer->subscriber ? SOCKET_TOPIC_BYTES_MAX
-                              : gate.frame_bytes_max;
+    return peer->handshake        ? HANDSHAKE_BYTES_MAX
+           : peer->is.subscribers ? SOCKET_TOPIC_BYTES_MAX
+                                  : gate.frame_bytes_max;
 }
 
 /* A frame has come whole. */
@@ -233,7 +252,7 @@ static bool is_too_much(struct peer *peer, size_t size)
 /* Takes bytes of a frame's body. Returns false if they are not allowed. */
 static bool read_body(struct peer *peer, const unsigned char *data, size_t size)
 {
-    for (size_t i = 0; peer->handshake && !gate.encrypted && i < size; i++) {
+    for (size_t i = 0; peer->handshake && !peer->is.encrypted && i < size; i++) {
         peer->misnamed = !peer_name_take(&peer->name, data[i]);
         if (peer->misnamed)
             return false;
@@ -260,14 +279,14 @@ static size_t read_next(struct peer *peer, const unsigned char *data, size_t siz
 static size_t read_along(struct peer *peer, const unsigned char *data, size_t size)
 {
     size_t taken, whole = 0;
-    if (peer->subscriber && is_too_much(peer, size))
+    if (peer->is.subscribers && is_too_much(peer, size))
         return 0;
     for (size_t at = 0; at < size; at += taken) {
         if (!peer->have && !peer->left)
             whole = at;
         taken = read_next(peer, data + at, size - at);
         if (!taken)
-            return peer->handshake || peer->subscriber ? 0 : whole;
+            return peer->handshake || peer->is.subscribers ? 0 : whole;
     }
     return size;
 }
@@ -312,7 +331,7 @@ static void gate_refuse(int fd, const struct peer *peer)
         snprintf(why, sizeof(why), "it sends a frame of %llu bytes, but at most %llu are allowed%s",
                  (unsigned long long)peer->left, (unsigned long long)frame_max(peer),
                  peer->handshake ? " before it has proved who it is"
-                 : peer->subscriber
+                 : peer->is.subscribers
                      ? " in a subscription"
                      : " (IPController.frame_bytes_max): the request or result is lost");
     else
@@ -320,7 +339,7 @@ static void gate_refuse(int fd, const struct peer *peer)
                  "it subscribes to more than %d bytes of topics within %d "
                  "minutes",
                  GATE_SUBSCRIBER_BYTES_MAX, GATE_SUBSCRIBER_MS / 60000);
-    if (peer->losses && !peer->handshake && !peer->subscriber)
+    if (peer->losses && !peer->handshake && !peer->is.subscribers)
         tell_loss(peer);
     pthread_mutex_lock(&strangers.lock);
     log_limited(&strangers.refused, IPCL_LOG_WARN, "the connection of %s is ended: %s", who, why);
@@ -411,7 +430,6 @@ int gate_listen(int fd, int backlog)
 {
     struct peer *peer = peer_of(fd);
     if (peer)
-        *peer = (struct peer){.subscriber = expecting_subscribers, .losses = watched};
-    watched = 0;
+        *peer = (struct peer){.is = expected, .losses = watched};
     return (int)syscall(SYS_listen, fd, backlog);
 }

@@ -21,28 +21,34 @@
 /* Makes room for connections whose descriptors are lower than `descriptors`. Once, before there is
  * a socket. Returns 0, or -1 with `error` set. */
 int gate_open(size_t descriptors, struct ipcl_error *error);
-/* Sets the size of the largest frame that is read from a peer that has proved who it is.
- * `encrypted`: only CurveZMQ is accepted. */
-void gate_set(bool encrypted, uint64_t frame_bytes_max);
+/* Sets the size of the largest frame that is read from a peer that has proved who it is. */
+void gate_set(uint64_t frame_bytes_max);
 /* Sets how many connections at a time may be without that proof. */
 void gate_set_strangers(size_t max);
-/* Sets whether peers that connect, from now on, to sockets on which this thread listens are
- * subscribers. */
-void gate_expect_subscribers(bool subscribers);
+/* Peers that connect to what a thread listens on. */
+struct gate_peers {
+    bool encrypted;   /* only CurveZMQ is accepted */
+    bool subscribers; /* they send subscriptions alone */
+};
+/* Says who connects to what this thread listens on next. */
+void gate_expect(struct gate_peers peers);
 /* An answer that was too large to be read, and is lost with its connection. */
 struct gate_loss {
     char name[PEER_NAME_TEXT]; /* the name that the sender gives itself */
     char text[256];            /* a sentence that says so */
 };
 
-/* Watches for losses of peers that connect to what this thread listens on next. Returns a
- * descriptor to read them from, which the caller closes, or -1 with `error` set. */
+/* Watches for losses of peers that connect to what this thread listens on next, until
+ * gate_watch_end(). Returns a descriptor to read them from, which the caller closes, or -1 with
+ * `error` set. */
 int gate_watch_losses(struct ipcl_error *error);
+void gate_watch_end(void);
 /* Reads the next loss, after everything that came before it has been passed on. Returns false if
  * there is none now. */
 bool gate_read_loss(int losses, struct gate_loss *loss);
 /* Takes in a connection that was accepted. If too many have not proved who they are, the oldest of
- * these is ended. */
-void gate_admit(int listener, int fd);
+ * these is ended. Returns false if the connection is by a local socket, and of a user other than
+ * this program's and root. */
+bool gate_admit(int listener, int fd);
 
 #endif

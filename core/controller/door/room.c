@@ -70,6 +70,16 @@ int room_for(size_t connections, struct ipcl_error *error)
                           limits_descriptors(), connections);
 }
 
+static void room_tell_foreign(void)
+{
+    static struct log_limit foreign;
+    pthread_mutex_lock(&refusing);
+    log_limited(&foreign, IPCL_LOG_WARN,
+                "a connection of another user by a local socket was not accepted: the sockets' "
+                "folder has been opened to others");
+    pthread_mutex_unlock(&refusing);
+}
+
 static void room_tell(const char *why)
 {
     pthread_mutex_lock(&refusing);
@@ -100,10 +110,11 @@ int room_accept(int listener, void *address, void *size, int flags)
                (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
         room_tell(strerror(errno));
         nanosleep(&pause, NULL);
-    } else {
-        gate_admit(listener, fd);
+    } else if (fd >= 0 && !gate_admit(listener, fd)) {
+        close(fd);
+        room_tell_foreign();
+    } else
         return fd;
-    }
     errno = ECONNABORTED; /* of the others libzmq's listeners for ipc end the process */
     return -1;
 }

@@ -49,7 +49,7 @@ void controller_bound_frames(struct controller *controller)
             taken > OPEN_READ_LEAST / OPEN_FRAMES_READ ? taken * OPEN_FRAMES_READ : OPEN_READ_LEAST;
     controller->frame_bytes_max = taken;
     controller->clients.frame_bytes_max = controller->engines.frame_bytes_max = taken;
-    gate_set(controller->encrypted, (uint64_t)(most > taken ? most : taken) + FRAME_OVERHEAD);
+    gate_set((uint64_t)(most > taken ? most : taken) + FRAME_OVERHEAD);
 }
 
 static int next_port(struct port_pool *pool)
@@ -89,19 +89,36 @@ static int bind_socket(struct controller *controller, enum connection_role role,
     return socket_bind_port(socket, interface, port, error);
 }
 
+/* Beside the port: for programs of this host. */
+static int bind_local(const struct controller *controller, void *socket, int *port,
+                      struct ipcl_error *error)
+{
+    const char *interface = controller->clients.local_interface;
+    return *interface && (socket_unencrypt(socket, error) ||
+                          socket_bind_port(socket, interface, port, error))
+               ? -1
+               : 0;
+}
+
 static void *listen_on(struct controller *controller, enum connection_role role,
                        const struct socket_options *options, int *port, struct ipcl_error *error)
 {
+    struct gate_peers peers = {.encrypted = options->curve,
+                               .subscribers = options->type == ZMQ_XPUB};
     void *socket = socket_create(controller->context, options, error);
     if (!socket)
         return NULL;
-    gate_expect_subscribers(options->type == ZMQ_XPUB);
-    if (socket_set_up_listening(socket, error) ||
-        bind_socket(controller, role, socket, port, error)) {
-        zmq_close(socket);
-        return NULL;
-    }
-    return socket;
+    gate_expect(peers);
+    int failed = socket_set_up_listening(socket, error) ||
+                 bind_socket(controller, role, socket, port, error);
+    peers.encrypted = false;
+    gate_expect(peers);
+    failed = failed || bind_local(controller, socket, port, error);
+    gate_watch_end();
+    if (!failed)
+        return socket;
+    zmq_close(socket);
+    return NULL;
 }
 
 void *controller_listen(struct controller *controller, enum connection_role role, int type,

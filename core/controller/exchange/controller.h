@@ -39,6 +39,7 @@ struct controller {
         curves[CONNECTION_ROLES]; /* one for each side: a holder of the engines' file cannot connect
                                      as a client */
     bool encrypted;
+    bool local_sockets; /* programs of this host are to connect by sockets in a private folder */
     unsigned char life[SEAL_LIFE_BYTES]; /* of this controller only */
     uint64_t counter;                    /* where the counters of its seals begin; 0: at the
                                             clock */
