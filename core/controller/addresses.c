@@ -137,8 +137,7 @@ int addresses_read(const struct settings *settings, const struct profile *profil
     controller->encrypted =
         settings_bool(settings, "IPController", "enable_curve") &&
         (!strcmp(for_engines, "tcp") || settings_given(settings, "IPController", "enable_curve"));
-    controller->local_sockets =
-        !strcmp(for_engines, "tcp") && settings_bool(settings, "IPController", "local_sockets");
+    controller->local_sockets = settings_bool(settings, "IPController", "local_sockets");
     return read_pools(settings, controller, error);
 }
 
@@ -187,15 +186,14 @@ void addresses_name(const struct settings *settings, struct controller *controll
 
 void addresses_offer_local(struct controller *controller, struct socket_folder *folder)
 {
-    struct connection *clients = &controller->clients, *engines = &controller->engines;
+    struct connection *connections[CONNECTION_ROLES] = {
+        [CONNECTION_CLIENT] = &controller->clients, [CONNECTION_ENGINE] = &controller->engines};
     struct ipcl_error error;
-    if (!controller->local_sockets)
-        clients->local_host[0] = clients->local_interface[0] = '\0';
-    else if (local_offer(folder, clients, &error))
+    if (!controller->local_sockets || !strncmp(controller->engines.interface, "ipc:", 4))
+        local_withdraw(connections);
+    else if (local_offer(folder, connections, &error))
         log_warn("programs of this host connect by TCP, as there can be no local sockets: %s",
                  error.text);
-    memcpy(engines->local_host, clients->local_host, sizeof(engines->local_host));
-    memcpy(engines->local_interface, clients->local_interface, sizeof(engines->local_interface));
 }
 
 void addresses_free(struct controller *controller)

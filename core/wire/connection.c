@@ -227,7 +227,7 @@ static int read_local(const char *path, const json_t *object, struct connection 
     const json_t *local = json_object_get(object, "local");
     const char *host = json_string_value(json_object_get(local, "host")),
                *interface = json_string_value(json_object_get(local, "interface"));
-    if (!local)
+    if (!local || json_is_null(local))
         return 0;
     if (!host || !interface || strlen(host) >= sizeof(connection->local_host) ||
         strlen(interface) >= sizeof(connection->local_interface))
@@ -417,7 +417,7 @@ int connection_check_name(const struct connection *connection, struct ipcl_error
     struct addrinfo *found;
     if (host && is_everywhere(host))
         host = connection->location;
-    if (!host || !*host || *host == '[')
+    if (connection->local || !host || !*host || *host == '[')
         return 0;
     int code = getaddrinfo(host, NULL, NULL, &found);
     if (!code)

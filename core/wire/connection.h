@@ -63,7 +63,7 @@ struct connection {
                                                  files do not have them */
     int address_count;
     /* Local sockets beside the ports (local.h); "" for none. The host is told by its boot id. What
-     * is in place of `interface` is "ipc:///folder/stem". */
+     * is in place of `interface` is "ipc:///folder/client" or "ipc:///folder/engine". */
     char local_host[CONNECTION_BOOT_BYTES];
     char local_interface[CONNECTION_TEXT_BYTES];
     bool local; /* this program connects by these; it is in no file */

@@ -1,7 +1,6 @@
 /* A controller's local sockets: offering them, and choosing them. */
 #include "wire/local.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +9,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/trust.h"
 
 static const char ipc[] = "ipc://";
-/* What a socket's name begins with; a colon and its port follow. */
-static const char stem[] = "/port";
+/* What sockets' names begin with: the ports of one role may have the numbers of the other's, on
+ * another address. A colon and the port follow. */
+static const char *const stems[CONNECTION_ROLES] = {
+    [CONNECTION_CLIENT] = "client", [CONNECTION_ENGINE] = "engine"};
 
 /* Hosts have names in common, and addresses; this is one kernel's since it has started. In
  * containers it is their host's: then the folder says whether they share that, too. Returns 0 or
@@ -36,32 +38,44 @@ static int read_host(char host[CONNECTION_BOOT_BYTES], struct ipcl_error *error)
 /* Writes the path of the folder with the sockets. Returns 0, or -1 if it is no such path. */
 static int folder_of(const struct connection *connection, char path[SOCKET_FOLDER_BYTES])
 {
-    const char *name = connection->local_interface + strlen(ipc);
-    size_t size = strlen(connection->local_interface);
-    if (strncmp(connection->local_interface, ipc, strlen(ipc)) || size < strlen(ipc) + strlen(stem))
+    const char *name = connection->local_interface + strlen(ipc), *stem;
+    if (strncmp(connection->local_interface, ipc, strlen(ipc)) || *name != '/')
         return -1;
-    size -= strlen(ipc) + strlen(stem);
-    if (strcmp(name + size, stem) || size >= SOCKET_FOLDER_BYTES)
+    stem = strrchr(name, '/');
+    if (stem == name || stem - name >= SOCKET_FOLDER_BYTES)
         return -1;
-    memcpy(path, name, size);
-    path[size] = '\0';
+    memcpy(path, name, (size_t)(stem - name));
+    path[stem - name] = '\0';
     return 0;
 }
 
-int local_offer(struct socket_folder *folder, struct connection *connection,
+int local_offer(struct socket_folder *folder, struct connection *connections[CONNECTION_ROLES],
                 struct ipcl_error *error)
 {
+    const struct connection *former = connections[CONNECTION_CLIENT];
     char host[CONNECTION_BOOT_BYTES], before[SOCKET_FOLDER_BYTES] = "";
     int known = read_host(host, error);
-    if (!known && strcmp(host, connection->local_host) == 0)
-        folder_of(connection, before);
-    connection->local_host[0] = connection->local_interface[0] = '\0';
+    if (!known && strcmp(host, former->local_host) == 0)
+        folder_of(former, before);
+    local_withdraw(connections);
     if (known || socket_folder_make_lasting(folder, before, error))
         return -1;
-    strcpy(connection->local_host, host);
-    snprintf(connection->local_interface, sizeof(connection->local_interface), "%s%s%s", ipc,
-             folder->path, stem);
+    if (*before && strcmp(before, folder->path) != 0)
+        log_warn("the local sockets are in another folder than those of the previous controller, "
+                 "%s: engines and clients that have used these do not come back",
+                 before);
+    for (int role = 0; role < CONNECTION_ROLES; role++) {
+        strcpy(connections[role]->local_host, host);
+        snprintf(connections[role]->local_interface, sizeof(connections[role]->local_interface),
+                 "%s%s/%s", ipc, folder->path, stems[role]);
+    }
     return 0;
+}
+
+void local_withdraw(struct connection *connections[CONNECTION_ROLES])
+{
+    for (int role = 0; role < CONNECTION_ROLES; role++)
+        connections[role]->local_host[0] = connections[role]->local_interface[0] = '\0';
 }
 
 /* Whether nobody but this user can have put something there. */
@@ -75,22 +89,21 @@ static bool is_private(const char *path)
 
 /* Whether this user listens there: what a killed controller leaves refuses, and what is mounted
  * from another host is not connected to anything. */
-static bool is_listened_on(const char *folder, int port)
+static bool is_listened_on(const char *interface, int port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t size = sizeof(peer);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s%s:%d", folder, stem, port);
+    if (snprintf(address.sun_path, sizeof(address.sun_path), "%s:%d", interface + strlen(ipc),
+                 port) >= (int)sizeof(address.sun_path))
+        return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
-    bool connected = !connect(fd, (const struct sockaddr *)&address, sizeof(address));
-    /* So many connect at once that this one has to wait: but somebody listens. */
-    bool crowded = !connected && errno == EAGAIN;
-    bool ours = connected && !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
-                peer.uid == geteuid();
+    bool ours = !connect(fd, (const struct sockaddr *)&address, sizeof(address)) &&
+                !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && peer.uid == geteuid();
     close(fd);
-    return ours || crowded;
+    return ours;
 }
 
 void local_choose(struct connection *connection, int port)
@@ -99,5 +112,5 @@ void local_choose(struct connection *connection, int port)
     struct ipcl_error error;
     connection->local = *connection->local_host && !read_host(host, &error) &&
                         !strcmp(host, connection->local_host) && !folder_of(connection, folder) &&
-                        is_private(folder) && is_listened_on(folder, port);
+                        is_private(folder) && is_listened_on(connection->local_interface, port);
 }

@@ -10,11 +10,14 @@
 #include "wire/connection.h"
 #include "wire/socket_folder.h"
 
-/* For a controller: makes the folder, and says in `connection` where its sockets are. A connection
- * that says so already, as one that is used again does, keeps its folder, if that was on this host.
- * Returns 0, or -1 with `error` set; then the connection has no local sockets. */
-int local_offer(struct socket_folder *folder, struct connection *connection,
+/* For a controller: makes the folder, and says in the connections of both roles where its sockets
+ * are. Connections that say so already, as those that are used again do, keep their folder, if that
+ * was on this host and can be had. Returns 0, or -1 with `error` set; then they have no local
+ * sockets. */
+int local_offer(struct socket_folder *folder, struct connection *connections[CONNECTION_ROLES],
                 struct ipcl_error *error);
+/* Says that there are no local sockets. */
+void local_withdraw(struct connection *connections[CONNECTION_ROLES]);
 /* For whoever connects to a controller: has the connection lead to the controller's local sockets,
  * if there are any on this host, no other user can have put them there, and the one in the place of
  * `port` is listened on. */

@@ -12,7 +12,7 @@
  * - the counter, 8 bytes;
  * - the name under which the peer that is not the controller connects, after its length, a byte;
  * - a tag (poly.h) over all parts except the signature, in their order (message.h), and over the
- *   buffers if the connection is not encrypted, each after its length, 8 bytes;
+ *   buffers if the controller does not encrypt, each after its length, 8 bytes;
  * - but buffers of more than 4096 bytes in all are left out of that tag: their own tag follows
  *
  * The key of the tags is derived from the session's, and serves for all messages, as that of

@@ -72,7 +72,7 @@ static void remove_left(const char *parent)
 /* Locks the folder that was just made, or was there, and is nobody else's. */
 static int hold(struct socket_folder *folder, struct ipcl_error *error)
 {
-    folder->lock = open_locked(AT_FDCWD, folder->path, LOCK_SH);
+    folder->lock = open_locked(AT_FDCWD, folder->path, LOCK_EX);
     if (folder->lock < 0)
         return ipcl_error_set(error, "cannot lock %s: %s", folder->path, strerror(errno));
     if (!trust_check(folder->path, error))
@@ -129,23 +129,36 @@ static int make_parent(const char *temporary, char path[PATH_BYTES], struct ipcl
 
 static int make_lasting(struct socket_folder *folder, struct ipcl_error *error)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
+    const char *given = getenv("TMPDIR");
     char parent[PATH_BYTES];
-    return (runtime && *runtime == '/' && !check_own(runtime, error) &&
-            !make_in(runtime, folder, error)) ||
-                   (temporary && *temporary == '/' && !make_parent(temporary, parent, error) &&
-                    !make_in(parent, folder, error)) ||
+    return (given && *given == '/' && !make_parent(given, parent, error) &&
+            !make_in(parent, folder, error)) ||
                    (!make_parent("/tmp", parent, error) && !make_in(parent, folder, error))
                ? 0
+               : -1;
+}
+
+/* Makes the folder of a previous process once more, or takes what that has left. */
+static int make_again(const char *path, struct socket_folder *folder, struct ipcl_error *error)
+{
+    char parent[SOCKET_FOLDER_BYTES];
+    snprintf(parent, sizeof(parent), "%s", path);
+    *strrchr(parent, '/') = '\0';
+    strcpy(folder->path, path);
+    return (!mkdir(parent, 0700) || errno == EEXIST) && !check_own(parent, error) &&
+                   (!mkdir(path, 0700) || errno == EEXIST) && !check_own(path, error)
+               ? hold(folder, error)
                : -1;
 }
 
 int socket_folder_make_lasting(struct socket_folder *folder, const char *again,
                                struct ipcl_error *error)
 {
-    snprintf(folder->path, sizeof(folder->path), "%s", again);
-    if (*again && (!mkdir(again, 0700) || errno == EEXIST) && !hold(folder, error))
-        return 0;
+    for (int tries = TRIES; tries && *again; tries--) {
+        if (!make_again(again, folder, error))
+            return 0;
+        usleep(1000); /* another process may be removing it */
+    }
     for (int tries = TRIES; tries; tries--)
         if (!make_lasting(folder, error))
             return 0;

@@ -173,6 +173,7 @@ int ssh_forward_file(const json_t *connection, const struct ssh_ports *ports, co
     json_object_set_new(copy, "interface",
                         run ? json_sprintf("ipc://%s/" STEM, run) : json_string("tcp://127.0.0.1"));
     json_object_set_new(copy, "location", json_string(""));
+    json_object_del(copy, "local");
     int outcome = copy ? ssh_connection_file(copy, file) : -1;
     json_decref(copy);
     return outcome;

@@ -1,5 +1,6 @@
 """Local sockets: programs of the controller's host and user connect by them, all others by TCP, encrypted."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from controller_peer import Engine
 from support import PYTHON
 
 ANOTHER = 12345  # a user
+LISTENERS = []  # which stay open
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 WAY = """
 import os, sys, psutil, ipcluster
@@ -55,6 +58,8 @@ def everybodys():
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o1777)
         yield Path(folder)
+    with contextlib.suppress(OSError):
+        os.rmdir(f"/tmp/ipcluster-{os.geteuid()}")
 
 
 def lead_elsewhere(file):
@@ -77,11 +82,53 @@ def leave_dead(file):
         left.bind(path)
 
 
+def give_away(file):
+    folder = Path(file["local"]["interface"].removeprefix("ipc://")).parent
+    os.chown(folder, ANOTHER, ANOTHER)
+
+
+def lead_by_a_link(file):
+    folder = Path(file["local"]["interface"].removeprefix("ipc://")).parent
+    folder.rename(f"{folder}-moved")
+    folder.symlink_to(f"{folder}-moved")
+
+
+def open_the_folder_above(file):
+    Path(file["local"]["interface"].removeprefix("ipc://")).parent.parent.chmod(0o777)
+
+
+def let_another_listen(file):
+    """Another user's process, in the folder, which is this user's."""
+    path = file["local"]["interface"].removeprefix("ipc://") + f":{file['registration']}"
+    os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.seteuid(ANOTHER)
+    try:
+        listener.listen()  # by which the kernel knows whose it is
+    finally:
+        os.seteuid(0)
+    LISTENERS.append(listener)
+
+
 def say_nothing(file):
     del file["local"]
 
 
-@pytest.mark.parametrize("change", [lead_elsewhere, open_to_others, remove, leave_dead, say_nothing])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lead_elsewhere,
+        open_to_others,
+        remove,
+        leave_dead,
+        say_nothing,
+        open_the_folder_above,
+        lead_by_a_link,
+        pytest.param(give_away, marks=needs_root),
+        pytest.param(let_another_listen, marks=needs_root),
+    ],
+)
 def test_who_cannot_use_the_local_sockets_connects_by_tcp_encrypted(new_cluster, change):
     cluster = new_cluster(1)
     file = json.loads(cluster.client_file.read_text())
@@ -104,10 +151,9 @@ def test_local_sockets_can_be_turned_off(new_cluster):
 @needs_root
 def test_no_other_user_connects_by_local_sockets(controller, sandbox, as_another, everybodys):
     sandbox.env["TMPDIR"] = str(everybodys)
-    sandbox.env.pop("XDG_RUNTIME_DIR", None)
     peer = controller()
     folder = local(peer.client_file)
-    path = f"{folder}/port:{peer.client['registration']}"
+    path = f"{folder}/client:{peer.client['registration']}"
     knock = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({path!r}); print(s.recv(1))"
     done = sandbox.run(*as_another, "/usr/bin/python3", "-c", knock, cwd="/")
     assert "PermissionError" in done.err
@@ -132,21 +178,34 @@ def test_what_another_user_has_made_or_can_change_is_not_used_for_local_sockets(
     if whose == "everybody's":
         made.chmod(0o777)
     sandbox.env["TMPDIR"] = str(everybodys)
-    sandbox.env.pop("XDG_RUNTIME_DIR", None)
     assert everybodys not in local(controller().client_file).parents
 
 
-@pytest.mark.parametrize("left", ["as it was", "removed"])
+@pytest.mark.parametrize("left", ["as it was", "removed", "removed with the folder above"])
 def test_engines_and_clients_come_back_by_local_sockets_when_the_controller_does(new_cluster, left):
     cluster = new_cluster(1, controller=["--reuse"])
     client = cluster.client()
     client[0].push({"a": 1}, block=True)
     folder = local(cluster.client_file)
     cluster.controller.stop(signal.SIGKILL)
-    if left == "removed":
-        shutil.rmtree(folder)
+    if left != "as it was":
+        shutil.rmtree(folder if left == "removed" else folder.parent)
     cluster.start_controller("--reuse")
     assert local(cluster.client_file) == folder
     cluster.controller.wait_for_output("1 in all")
     assert client[0].pull("a", block=True) == 1
     assert not by_tcp(cluster.engines[0].popen.pid)
+
+
+def test_a_controller_that_reads_the_files_of_one_that_runs_leaves_its_local_sockets_alone(controller, sandbox):
+    first = controller("--reuse")
+    folder = local(first.client_file)
+    there = sandbox.profile_dir("copy") / "security"
+    shutil.copytree(first.client_file.parent.parent, there.parent)
+    for file in (there.parent / "pid").iterdir():
+        file.unlink()
+    second = sandbox.run(sandbox.programs.ipcontroller, "--profile=copy", "--reuse")
+    assert second.status == 1 and "in use" in second.err
+    assert "the local sockets are in another folder than those of the previous controller" in second.err
+    assert folder.exists() and list(folder.iterdir())
+    assert Engine(first).beat().id == 0

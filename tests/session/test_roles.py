@@ -463,6 +463,7 @@ def test_old_files_do_not_open_an_unencrypted_controller_to_the_network(sandbox,
     [
         (["--IPController.enable_curve=false"], "--IPController.enable_curve=true", "IPController.enable_curve"),
         ([], "--IPController.enable_curve=false", "IPController.enable_curve"),
+        ([], "--IPController.local_sockets=false", "IPController.local_sockets"),
         ([], f"--IPController.curve_secretkey={SECRET}", "IPController.curve_secretkey"),
         (["--no-secure"], "--secure", "Session.key"),
         ([], "--no-secure", "Session.key"),

@@ -162,7 +162,7 @@ static void end_oldest(void)
                 strangers.max);
 }
 
-/* The folder keeps others out; this is in case that it was opened to them. */
+/* The folder keeps others out, unless somebody has opened it to them. */
 static bool is_foreign(int fd)
 {
     struct ucred user;

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "controller/door/gate.h"
+#include "wire/local.h"
 
 /* What a client sends faster than it is taken waits in the client: its connection is not read while
  * so many of its messages wait here. */
@@ -89,15 +90,20 @@ static int bind_socket(struct controller *controller, enum connection_role role,
     return socket_bind_port(socket, interface, port, error);
 }
 
-/* Beside the port: for programs of this host. */
-static int bind_local(const struct controller *controller, void *socket, int *port,
-                      struct ipcl_error *error)
+/* Beside the port: for programs of this host. Without it they all connect by TCP. */
+static void bind_local(struct controller *controller, enum connection_role role, void *socket,
+                       int *port)
 {
-    const char *interface = controller->clients.local_interface;
-    return *interface && (socket_unencrypt(socket, error) ||
-                          socket_bind_port(socket, interface, port, error))
-               ? -1
-               : 0;
+    struct connection *connections[CONNECTION_ROLES] = {
+        [CONNECTION_CLIENT] = &controller->clients, [CONNECTION_ENGINE] = &controller->engines};
+    const char *interface = connections[role]->local_interface;
+    struct ipcl_error error;
+    if (!*interface || (!socket_unencrypt(socket, &error) &&
+                        !socket_bind_port(socket, interface, port, &error)))
+        return;
+    log_warn("programs of this host connect by TCP, as there can be no local sockets: %s",
+             error.text);
+    local_withdraw(connections);
 }
 
 static void *listen_on(struct controller *controller, enum connection_role role,
@@ -113,7 +119,8 @@ static void *listen_on(struct controller *controller, enum connection_role role,
                  bind_socket(controller, role, socket, port, error);
     peers.encrypted = false;
     gate_expect(peers);
-    failed = failed || bind_local(controller, socket, port, error);
+    if (!failed)
+        bind_local(controller, role, socket, port);
     gate_watch_end();
     if (!failed)
         return socket;
