@@ -57,7 +57,9 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/schedulers/task_hooks.h \
 	core/controller/schedulers/task_metadata.c core/controller/schedulers/task_metadata.h \
 	core/controller/schedulers/task_retry.c \
+	core/controller/schedulers/task_send.c \
 	core/controller/schedulers/task_thread.c \
+	core/controller/schedulers/task_window.c \
 	core/controller/records/records.c core/controller/records/records.h \
 	core/controller/records/records_keep.c \
 	core/controller/records/records_purge.c \

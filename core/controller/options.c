@@ -127,11 +127,10 @@ static const struct ipcl_option heart_options[] = {
 static char scheme_names[256], scheme_help[2048];
 
 static const struct ipcl_option task_options[] = {
-    {"hwm", IPCL_INT, "1", "hwm", NULL,
-     "How many tasks an engine may have at a time. With 1, a task waits for the first free "
-     "engine; this is best for tasks of uneven length. With 2 or more, an engine already has its "
-     "next task when it ends one; this is best for many tasks of less than a millisecond. 0: no "
-     "limit."},
+    {"hwm", IPCL_INT, "-1", "hwm", NULL,
+     "How many tasks an engine may have at a time. -1: as many as it does in a few milliseconds, so "
+     "that it already has its next task when it ends a short one; what it has not begun goes to "
+     "another engine if one takes longer. ipyparallel's engines have one then. 0: no limit."},
     {"scheme_name", IPCL_STRING, "leastload", "scheme", NULL, scheme_help},
     {"deaths_max", IPCL_INT, "3", NULL, NULL,
      "How many engines may die while they run the same task. Then the task fails and is not "
@@ -322,7 +321,7 @@ static int read_limits(const struct settings *settings, struct controller *contr
                  error) ||
         read_int(settings, "HeartMonitor", "max_heartmonitor_misses", 1, 100000,
                  &controller->heart_misses, error) ||
-        read_int(settings, "TaskScheduler", "hwm", 0, INT_MAX, &controller->high_water, error) ||
+        read_int(settings, "TaskScheduler", "hwm", -1, INT_MAX, &controller->window, error) ||
         read_int(settings, "TaskScheduler", "deaths_max", 0, INT_MAX, &controller->deaths_max,
                  error) ||
         read_int(settings, "TaskScheduler", "client_grace", 0, 86400, &grace_s, error) ||

@@ -231,6 +231,9 @@ void reply_aborted(struct io *io, struct job *job);
 /* The task has not begun and will not run here, because the engine ends. A scheduler of ours runs
  * it elsewhere; for others this is an error that says why. */
 void reply_unbegun(struct io *io, struct job *job);
+/* The task has not begun and will not run here, because the scheduler wants to give it to another
+ * engine. */
+void reply_returned(struct io *io, struct job *job);
 /* The engine ends, and has interrupted the request or not begun it: an error that says why. For a
  * task, a scheduler of ours waits until the engine has ended, and passes the error on or runs the
  * task elsewhere. Other requests get no reply if a batch system may know more: our hub tells their

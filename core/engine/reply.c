@@ -221,6 +221,15 @@ void reply_unbegun(struct io *io, struct job *job)
     json_decref(content);
 }
 
+void reply_returned(struct io *io, struct job *job)
+{
+    json_t *content = error_content(io, "EngineError", "the scheduler has asked for it");
+    json_t *metadata = json_pack("{s:b s:b}", "begun", 0, "takes_more", 1);
+    reply_send(io, job, content, metadata, NULL, 0);
+    json_decref(metadata);
+    json_decref(content);
+}
+
 /* Our hub tells clients what their requests to this engine have ended with, and asks its batch
  * system first. */
 static bool hub_tells(const struct io *io, const struct job *job)

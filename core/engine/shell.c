@@ -89,6 +89,20 @@ static void enqueue(struct io *io, struct job *job)
     }
 }
 
+/* The last first: the scheduler puts each before what waits there. */
+static void give_back_queued(struct io *io)
+{
+    struct job *job = TAILQ_LAST(&io->queue, job_list), *before;
+    for (; job; job = before) {
+        before = TAILQ_PREV(job, job_list, entry);
+        if (!shell_is_task(io, job))
+            continue;
+        TAILQ_REMOVE(&io->queue, job, entry);
+        reply_returned(io, job);
+        job_destroy(job);
+    }
+}
+
 static void take_recall(struct io *io, struct job *job)
 {
     struct ipcl_error error;
@@ -105,6 +119,11 @@ void shell_receive(void *self, struct message *message)
     bool task = job && shell_is_task(door->io, job);
     if (task && !strcmp(job->msg_type, "recall_request")) {
         take_recall(door->io, job);
+        return;
+    }
+    if (task && !strcmp(job->msg_type, "return_request")) {
+        give_back_queued(door->io);
+        job_destroy(job);
         return;
     }
     if (task)

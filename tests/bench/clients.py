@@ -9,7 +9,8 @@ import time
 def connected(package, connection_file, engines):
     """A client of `package`, "ipcluster" or "ipyparallel", of a cluster that is starting, once it has so many engines."""
     module = importlib.import_module(package)
-    while not os.path.exists(connection_file):
+    # ipyparallel's controller opens the file before it has written it.
+    while not os.path.exists(connection_file) or not os.path.getsize(connection_file):
         time.sleep(0.01)
     client = module.Client(connection_file)
     while len(client.ids) < engines:

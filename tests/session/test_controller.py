@@ -130,7 +130,7 @@ def test_reused_files(controller):
         ("--IPController.records_backlog=0", "number of bytes"),
         ("--transport=udp", "one of tcp,ipc"),
         ("--ping=0", "HeartMonitor.period"),
-        ("--hwm=-1", "TaskScheduler.hwm"),
+        ("--hwm=-2", "TaskScheduler.hwm"),
         ("--ports=abc", "neither a port"),
         ("--cluster-id=a/b", "without / "),
         ("--HeartMonitor.perod=5", "period"),

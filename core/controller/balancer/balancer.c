@@ -25,14 +25,14 @@ static bool earlier(const struct heap_item *a, const struct heap_item *b)
     return ((const struct task *)a)->deadline_ms < ((const struct task *)b)->deadline_ms;
 }
 
-struct balancer *balancer_create(const struct balancer_scheme *scheme, int high_water,
+struct balancer *balancer_create(const struct balancer_scheme *scheme, int window,
                                  size_t finished_max)
 {
     struct balancer *balancer = calloc(1, sizeof(*balancer));
     if (!balancer)
         return NULL;
     balancer->scheme = scheme;
-    balancer->high_water = scheme->pure ? 0 : (size_t)high_water;
+    balancer->window = scheme->pure ? 0 : (size_t)window;
     balancer->takers.before = scheme->before;
     balancer->takers.weight = scheme->weight;
     balancer->deadlines.before = earlier;
@@ -90,6 +90,7 @@ struct worker *balancer_add_engine(struct balancer *balancer, int id, const char
         return NULL;
     }
     worker->id = id;
+    worker->window = balancer->window;
     worker->serial = serial_of(balancer, uuid);
     memcpy(worker->uuid, uuid, length);
     worker->item.index = HEAP_OUTSIDE;

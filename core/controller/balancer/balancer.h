@@ -36,6 +36,7 @@ struct worker {
                                 the uuid, so that an engine that was given up and comes back has the
                                 same one */
     size_t load;             /* how many tasks it has */
+    size_t window;           /* how many it may have; 0: any number */
     unsigned long long used; /* when it got its last task: a counter */
     unsigned long long mark; /* used by the owner */
     bool sealed;             /* used by the owner: it takes only sealed messages */
@@ -53,6 +54,14 @@ struct worker {
     struct worker *ready_prev,
         *ready_next; /* in the list of engines that take tasks and have tasks in their own queue */
     bool ready;
+    struct {
+        bool asked;            /* to give back what it has not begun */
+        bool listed;           /* in the list of those that have more than one task */
+        long long listed_ns;   /* since when */
+        long long answered_ns; /* when it answered last, or got a task while it had none */
+        long long task_ns;     /* how long its tasks take */
+        struct worker *prev, *next;
+    } pace; /* used by the owner */
     UT_hash_handle hh;
     UT_hash_handle hh_serial;
 };
@@ -114,7 +123,8 @@ struct task {
     bool targeted : 1;         /* these are the engines that it names, whatever tasks it follows */
     bool released : 1;         /* it waited for other tasks, and is in the queue for such tasks */
     bool reported : 1;
-    bool open : 1; /* balancer_waiting() counts it */
+    bool unwanted : 1; /* used by the owner: its client does not want it to begin any more */
+    bool open : 1;     /* balancer_waiting() counts it */
 };
 
 /* The tasks that a task depends on. */
@@ -128,8 +138,9 @@ struct dependency {
 
 struct balancer;
 
-/* NULL when memory is short. */
-struct balancer *balancer_create(const struct balancer_scheme *scheme, int high_water,
+/* NULL when memory is short. `window`: how many tasks an engine may have until
+ * balancer_set_window(); 0: any number. */
+struct balancer *balancer_create(const struct balancer_scheme *scheme, int window,
                                  size_t finished_max);
 /* Calls `release` for each remaining task. */
 void balancer_destroy(struct balancer *balancer, void (*release)(struct task *task));
@@ -144,6 +155,8 @@ struct worker *balancer_engines(const struct balancer *balancer);
 void balancer_remove_engine(struct balancer *balancer, struct worker *worker, const char *end);
 /* The engine gets no more tasks, because it will go. */
 void balancer_retire(struct balancer *balancer, struct worker *worker);
+/* Sets how many tasks an engine may have: 1 or more. */
+void balancer_set_window(struct balancer *balancer, struct worker *worker, size_t window);
 /* Lets suspended engines, which could not be reached (balancer_put_back()), get tasks again. */
 void balancer_resume(struct balancer *balancer);
 bool balancer_suspended(const struct balancer *balancer);

@@ -8,7 +8,7 @@
 
 struct balancer {
     const struct balancer_scheme *scheme;
-    size_t high_water; /* 0: no limit */
+    size_t window; /* of engines that come */
     struct worker *workers;
     struct worker *by_serial;
     struct heap takers; /* engines that take tasks */

@@ -8,7 +8,7 @@
 void balancer_settle(struct balancer *balancer, struct worker *worker)
 {
     bool takes = !worker->suspended && !worker->retired &&
-                 (!balancer->high_water || worker->load < balancer->high_water);
+                 (!worker->window || worker->load < worker->window);
     if (!takes)
         heap_remove(&balancer->takers, &worker->item);
     else if (worker->item.index == HEAP_OUTSIDE)
@@ -50,6 +50,14 @@ uint32_t worker_usual_serial(const struct balancer *balancer, const char *uuid)
 void balancer_retire(struct balancer *balancer, struct worker *worker)
 {
     worker->retired = true;
+    balancer_settle(balancer, worker);
+}
+
+void balancer_set_window(struct balancer *balancer, struct worker *worker, size_t window)
+{
+    if (worker->window == window)
+        return;
+    worker->window = window;
     balancer_settle(balancer, worker);
 }
 

@@ -47,7 +47,7 @@ struct controller {
     int heart_period_ms;
     int heart_misses;
     int registration_timeout_ms;
-    int high_water;      /* tasks at an engine at a time; 0: no limit */
+    int window;          /* tasks at an engine at a time; 0: no limit; -1: it follows the work */
     int deaths_max;      /* engines that one task may kill; 0: any number */
     int client_grace_ms; /* how long a client may be away before tasks that are to end with it are
                             dropped */

@@ -283,7 +283,10 @@ void scheduler_from_engine(void *self, struct message *message)
                      "it is from an earlier attempt, which was answered");
         return;
     }
-    histogram_note(&stats.task_work_seconds, scheduler_waited_us(task));
+    struct worker *worker = task->worker;
+    bool ran = end != END_UNBEGUN && end != END_RETURNED;
+    if (ran)
+        histogram_note(&stats.task_work_seconds, scheduler_waited_us(task));
     if (reply.last)
         balancer_retire(scheduler->balancer, task->worker);
     if (!scheduler_try_again(scheduler, task, end)) {
@@ -294,5 +297,6 @@ void scheduler_from_engine(void *self, struct message *message)
         trace_step_since(TRACE_REPLY, task->msg_id, task->msg_id_size, -1, task->since_ns);
         scheduler_end(scheduler, task, end == END_SUCCESS);
     }
+    window_answered(scheduler, worker, ran);
     scheduler_dispatch(scheduler);
 }

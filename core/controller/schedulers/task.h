@@ -1,8 +1,9 @@
 /* The task thread's state, for the files that make it up: task.c (a task's way), task_thread.c
- * (sockets and the clock), task_dispatch.c (tasks are sent to engines), task_answers.c (the ends of
- * tasks, and answers in an engine's place), task_retry.c (tasks that go back to the queue),
- * task_engines.c (engines that come and go), task_clients.c (clients that go) and task_abort.c
- * (tasks that are taken back). task_hooks.h has the places at which a restart hooks in. */
+ * (sockets and the clock), task_dispatch.c (tasks are given to engines), task_send.c (messages to
+ * engines), task_answers.c (the ends of tasks, and answers in an engine's place), task_retry.c
+ * (tasks that go back to the queue), task_window.c (how many tasks an engine has), task_engines.c
+ * (engines that come and go), task_clients.c (clients that go) and task_abort.c (tasks that are
+ * taken back). task_hooks.h has the places at which a restart hooks in. */
 #ifndef CONTROLLER_SCHEDULERS_TASK_H
 #define CONTROLLER_SCHEDULERS_TASK_H
 
@@ -41,6 +42,8 @@ struct scheduler {
     struct task_metadata_reader reader;
     const struct balancer_scheme *scheme;
     int deaths_max;          /* 0: any number */
+    bool window_follows;     /* how many tasks an engine has follows from how long they take */
+    struct worker *ahead;    /* engines with more than one task: who answered last is the last */
     struct leaving *leaving; /* task_engines.c */
     bool more;               /* a round's batch may have left something to send */
     bool draining;           /* all answers of engines are being read: nothing is sent until then */
@@ -72,11 +75,12 @@ int scheduler_accept(struct scheduler *scheduler, struct message *message,
 long scheduler_find_targets(struct scheduler *scheduler, const struct task_metadata *metadata,
                             struct worker ***targets);
 
-/* task_dispatch.c: */
+/* task_send.c: */
 /* Signs a message for an engine and sends it; if it is a task's, the hand-out is noted first.
  * Returns 0, or -1 with the message unchanged except for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
                       const struct task *task);
+/* task_dispatch.c: */
 /* Suspended engines get tasks again after a while: the longest delay that any of them needs. */
 void scheduler_rest(struct scheduler *scheduler, int delay_ms);
 /* Sends the tasks that can run now. */
@@ -114,7 +118,8 @@ void scheduler_reject(struct scheduler *scheduler, struct message *message, cons
 /* task_retry.c: */
 /* Starts the time that a task may wait, each time it is put into the queue. */
 void scheduler_start_clock(struct task *task);
-/* Puts a task that its engine has not begun back into the queue. */
+/* Puts a task that its engine has not begun back into the queue; or answers it, if its client has
+ * asked meanwhile to abort it. */
 void scheduler_give_back(struct scheduler *scheduler, struct task *task);
 /* Puts a task that may have run into the queue again, if it may be tried again. That uses up one of
  * its retries. It does not if its engine ended `blameless`, unless that happens again and again.
@@ -123,6 +128,17 @@ bool scheduler_retry(struct scheduler *scheduler, struct task *task, bool blamel
 /* Puts a task into the queue again if its end says that it is to be tried again; a task that was
  * cut stays with its engine until the engine has gone. Returns whether it is tried again. */
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end);
+
+/* task_window.c: how many tasks an engine has at a time, if no setting says it. */
+/* A task was sent to an engine, as a message of so many bytes. */
+void window_sent(struct scheduler *scheduler, struct worker *worker, size_t bytes);
+/* An engine has answered a task, which it does not have any more; `ran`: the task has run there. */
+void window_answered(struct scheduler *scheduler, struct worker *worker, bool ran);
+/* Asks engines without progress for what they have not begun. Returns the time of the next call,
+ * or CLOCK_NEVER. */
+long long window_tick(struct scheduler *scheduler, long long now_ms);
+/* An engine goes. */
+void window_forget(struct scheduler *scheduler, struct worker *worker);
 
 /* task_engines.c: */
 /* Reads everything that engines have answered, before one that has gone is forgotten. Engines get

@@ -40,6 +40,8 @@ static void abort_named(struct scheduler *scheduler, const struct abort_request 
         json_array_append_new(aborted, json_string(msg_id));
         scheduler_answer(scheduler, task, json_pack("{s:s}", "status", "aborted"));
     } else if (*engine) {
+        /* It may be on its way back when the engine is asked. */
+        task->unwanted = true;
         add_handed_out(handed_out, engine, msg_id);
     }
 }

@@ -29,34 +29,6 @@ static int renew(struct scheduler *scheduler, const struct task *task, struct me
     return status;
 }
 
-static struct handout handout_of(const struct task *task)
-{
-    return (struct handout){.retries = task->retries, .deaths = task->deaths};
-}
-
-int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
-                      const struct task *task)
-{
-    const char *name = routes_of(&scheduler->routes, worker->uuid);
-    struct seal *seal = &scheduler->sessions.engine_seal;
-    size_t size = strlen(name);
-    if (task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker))
-        return -1;
-    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
-        return -1;
-    if (task) {
-        struct handout handout = handout_of(task);
-        handout.engine = handouts_hash(worker->uuid, strlen(worker->uuid));
-        handout.counter = worker->sealed ? seal->counter : 0;
-        handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
-    }
-    if (!message_send_to(message, scheduler->engines, name, size))
-        return 0;
-    if (task)
-        handouts_undo(scheduler->handouts);
-    return -1;
-}
-
 void scheduler_rest(struct scheduler *scheduler, int delay_ms)
 {
     long long then = clock_ms() + delay_ms;
@@ -87,11 +59,13 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
             return false;
         }
     }
+    size_t bytes = message_bytes(message);
     if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
         scheduler_rest(scheduler, RETRY_MS);
         balancer_put_back(scheduler->balancer, task);
         return false;
     }
+    window_sent(scheduler, task->worker, bytes);
     task->sent++;
     task->cut = false;
     return true;

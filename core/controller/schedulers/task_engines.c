@@ -102,6 +102,7 @@ static void worker_forget(struct scheduler *scheduler, struct worker *worker, co
 {
     char uuid[ENGINE_UUID_BYTES];
     memcpy(uuid, worker->uuid, sizeof(uuid));
+    window_forget(scheduler, worker);
     balancer_remove_engine(scheduler->balancer, worker, end);
     routes_forget(&scheduler->routes, uuid);
     report_forgotten(&scheduler->report, uuid);

@@ -234,7 +234,7 @@ enum task_end task_metadata_of_reply(const struct task_metadata_reader *reader, 
         json_decref(counter);
     }
     if (equals(&members[2], &reader->no))
-        return END_UNBEGUN;
+        return equals(&members[4], &reader->yes) ? END_RETURNED : END_UNBEGUN;
     if (equals(&members[5], &reader->yes))
         return END_CUT;
     if (equals(&members[0], &reader->no))

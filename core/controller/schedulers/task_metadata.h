@@ -49,9 +49,10 @@ enum task_end {
     END_SUCCESS,
     END_FAILURE,
     END_ABORTED,
-    END_UNMET,   /* the engine does not meet its dependencies */
-    END_UNBEGUN, /* the engine ends or drains, and takes no more tasks */
-    END_CUT      /* the engine ends, and has interrupted the task */
+    END_UNMET,    /* the engine does not meet its dependencies */
+    END_UNBEGUN,  /* the engine ends or drains, and takes no more tasks */
+    END_RETURNED, /* the engine has not begun it, and was asked for it (task_window.c) */
+    END_CUT       /* the engine ends, and has interrupted the task */
 };
 struct task_reply {
     uint64_t repeats; /* for an answer that its engine sends again (task_recall.c): the counter of

@@ -26,6 +26,11 @@ static void note_return(struct scheduler *scheduler, const struct task *task)
 
 void scheduler_give_back(struct scheduler *scheduler, struct task *task)
 {
+    if (task->unwanted) {
+        scheduler_answer(scheduler, task, json_pack("{s:s}", "status", "aborted"));
+        return;
+    }
+    counter_add(&stats.tasks_returned, 1);
     scheduler_start_clock(task);
     note_return(scheduler, task);
     balancer_retry(scheduler->balancer, task, false, false);
@@ -73,7 +78,8 @@ static void retry(struct scheduler *scheduler, struct task *task)
 
 bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum task_end end)
 {
-    bool elsewhere = end == END_UNMET && !scheduler->scheme->pure, unbegun = end == END_UNBEGUN;
+    bool elsewhere = end == END_UNMET && !scheduler->scheme->pure;
+    bool unbegun = end == END_UNBEGUN || end == END_RETURNED;
     if (end == END_CUT && task->state == TASK_RUNNING) {
         task->cut = true; /* what becomes of it is decided when its engine has ended */
         return true;
@@ -83,7 +89,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
     if (task->state == TASK_AWAY && !scheduler->hooks->adopt(scheduler, task))
         return false;
     if (unbegun) {
-        if (task->worker)
+        if (task->worker && end == END_UNBEGUN)
             balancer_retire(scheduler->balancer, task->worker);
         scheduler_give_back(scheduler, task);
     } else if (elsewhere) {

@@ -61,6 +61,7 @@ static long long task_on_tick(void *self, long long now_ms)
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
     scheduler_dispatch(scheduler);
+    due = clock_sooner(due, window_tick(scheduler, now_ms));
     due = clock_sooner(due, tell_waiting(scheduler, now_ms));
     count_tasks(scheduler);
     report_flush(&scheduler->report);
@@ -156,8 +157,10 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
     scheduler->scheme = controller->scheme;
     scheduler->deaths_max = controller->deaths_max;
     scheduler->guests.grace_ms = controller->client_grace_ms;
+    scheduler->window_follows = controller->window < 0 && !controller->scheme->pure;
     scheduler->balancer =
-        balancer_create(controller->scheme, controller->high_water, controller->finished_max);
+        balancer_create(controller->scheme, controller->window < 0 ? 1 : controller->window,
+                        controller->finished_max);
     scheduler->pool = held_pool_create();
     scheduler->loop = loop_create("task", error);
     if (!scheduler->balancer || !scheduler->pool)

@@ -35,6 +35,8 @@ SOCKET_METRIC(GAUGE, unread_bytes, "Memory of these; IPController.unread_backlog
 METRIC(COUNTER, tasks_submitted, "Tasks that the load balancer has accepted.")
 METRIC(COUNTER, tasks_sent,
        "Tasks that were sent to an engine; one that is tried again counts again.")
+METRIC(COUNTER, tasks_returned,
+       "Tasks that came back from an engine that had not begun them, to be sent again.")
 METRIC_BY(COUNTER, tasks_finished, "end", stats_ends,
           "Tasks that have ended: ok, or failed, aborted and answered by the controller.")
 METRIC(GAUGE, tasks_waiting, "Tasks that could run now and wait for an engine.")
