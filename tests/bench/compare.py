@@ -8,7 +8,7 @@ import importlib.util
 import json
 import subprocess
 
-from harness import HERE, PYTHON, Client, cluster, ours, ratio, say, theirs
+from harness import HERE, PYTHON, WAYS, Client, cluster, ours, ratio, say, theirs
 
 ENGINES = 4
 
@@ -32,11 +32,7 @@ ROWS = [
     ("controller_mib", "controller, resident", "MiB", None),
     ("engine_mib", "engine, resident", "MiB", None),
 ]
-CLUSTERS = {
-    "encrypted": ours(ENGINES, "--IPController.enable_curve=true"),
-    "plain": ours(ENGINES, "--IPController.enable_curve=false"),
-    "ipyparallel": theirs(ENGINES),
-}
+CLUSTERS = {**{way: ours(ENGINES, *settings) for way, settings in WAYS.items()}, "ipyparallel": theirs(ENGINES)}
 CLIENTS = {"Python": "ipcluster", "C": None, "ipyparallel": "ipyparallel"}
 
 
@@ -107,5 +103,5 @@ def show(results):
 
 def missing(results):
     """What should have been measured and was not."""
-    return [f"{name}, {client}" for name in ("encrypted", "plain") for client in ("Python", "C")
+    return [f"{name}, {client}" for name in WAYS for client in ("Python", "C")
             if not results.get(name, {}).get(client, {}).get("balanced_tasks")]  # fmt: skip

@@ -6,7 +6,7 @@ The engines are simulated: sockets of their own, many to a process (engines.c). 
 
 import time
 
-from harness import Program, cluster, say
+from harness import WAYS, Program, cluster, say
 
 ENGINES = 1000
 PROCESSES = 5
@@ -54,9 +54,9 @@ def kill_some(client, crowd):
             "left_answered": left["answered"]}  # fmt: skip
 
 
-def register(build, log, curve):
-    say(f"{ENGINES} engines, {'encrypted' if curve else 'plain'}")
-    with cluster(build, controller(f"--IPController.enable_curve={str(curve).lower()}", *HEART)) as running:
+def register(build, log, way):
+    say(f"{ENGINES} engines, {way}")
+    with cluster(build, controller(*WAYS[way], *HEART)) as running:
         client = connected(running, build, log)
         client.ask("engines 0 1")
         before = running.cpu_seconds()["controller"]
@@ -125,7 +125,7 @@ def churn(build, log):
 
 
 def measure(build, log):
-    return {"encrypted": register(build, log, True), "plain": register(build, log, False), "churn": churn(build, log)}
+    return {**{way: register(build, log, way) for way in WAYS}, "churn": churn(build, log)}
 
 
 ROWS = [
@@ -146,9 +146,9 @@ ROWS = [
 
 
 def show(results):
-    print(f"{'1,000 engines':52}{'encrypted':>12}{'plain':>12}")
+    print(f"{'1,000 engines':52}" + "".join(f"{way:>12}" for way in WAYS))
     for key, title, unit in ROWS:
-        values = [results[name].get(key) for name in ("encrypted", "plain")]
+        values = [results[name].get(key) for name in WAYS]
         print(
             f"{title:52}"
             + "".join(f"{'-' if value is None else format(value, '.5g'):>12}" for value in values)
@@ -162,7 +162,7 @@ def show(results):
 
 
 def missing(results):
-    failed = [f"{name}: {results[name]['registered']} engines registered" for name in ("encrypted", "plain")
+    failed = [f"{name}: {results[name]['registered']} engines registered" for name in WAYS
               if results[name]["registered"] != ENGINES]  # fmt: skip
     if results["churn"]["churn_failed"]:
         failed.append(f"churn: {results['churn']['churn_failed']} tasks failed")

@@ -34,6 +34,14 @@ def say(text):
     print(f"-- {text}", file=sys.stderr, flush=True)
 
 
+# The ways by which programs of ours are connected, and the controller's settings for them.
+WAYS = {
+    "local": [],
+    "encrypted": ["--IPController.local_sockets=false"],
+    "plain": ["--IPController.local_sockets=false", "--IPController.enable_curve=false"],
+}
+
+
 def ours(engines, *arguments):
     """The command of a cluster of this project's; `arguments` are the controller's."""
     return lambda sandbox: [sandbox.programs.ipcluster, "start", f"--n={engines}", "--", *arguments]

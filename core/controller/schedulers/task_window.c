@@ -61,6 +61,8 @@ static size_t next_window(struct worker *worker, long long took_ns)
 {
     if (took_ns > AHEAD_NS)
         return 1;
+    if (!worker->pace.task_ns)
+        worker->pace.task_ns = took_ns;
     worker->pace.task_ns += (took_ns - worker->pace.task_ns) / 8;
     size_t most = 1 + (size_t)(AHEAD_NS / (worker->pace.task_ns + 1));
     most = most < WINDOW_MAX ? most : WINDOW_MAX;
