@@ -223,7 +223,8 @@ void reply_unbegun(struct io *io, struct job *job)
 
 void reply_returned(struct io *io, struct job *job)
 {
-    json_t *content = error_content(io, "EngineError", "the scheduler has asked for it");
+    json_t *content = error_content(
+        io, "EngineError", "the task had not begun when the controller ended: submit it again");
     json_t *metadata = json_pack("{s:b s:b}", "begun", 0, "takes_more", 1);
     reply_send(io, job, content, metadata, NULL, 0);
     json_decref(metadata);

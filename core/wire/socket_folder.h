@@ -17,9 +17,9 @@ struct socket_folder {
  * missing, or lets others change its files. Removes folders that killed processes have left there.
  * Returns 0 or -1 with `error` set. */
 int socket_folder_make(struct socket_folder *folder, struct ipcl_error *error);
-/* The same in ipcluster-UID, a folder of this user's alone that is made in $TMPDIR or /tmp and stays
- * there: so nobody else can put another in its place when it was removed. `again` is the path of
- * the previous process's folder, which is made again if possible; "" for a new one. */
+/* The same in ipcluster-UID, a folder of this user's alone that is made in $TMPDIR or /tmp and
+ * stays there: so nobody else can put another in its place when it was removed. `again` is the path
+ * of the previous process's folder, which is made again if possible; "" for a new one. */
 int socket_folder_make_lasting(struct socket_folder *folder, const char *again,
                                struct ipcl_error *error);
 /* Removes the folder with its sockets. A folder that was never made, all zero, is allowed. */

@@ -98,8 +98,8 @@ static void bind_local(struct controller *controller, enum connection_role role,
         [CONNECTION_CLIENT] = &controller->clients, [CONNECTION_ENGINE] = &controller->engines};
     const char *interface = connections[role]->local_interface;
     struct ipcl_error error;
-    if (!*interface || (!socket_unencrypt(socket, &error) &&
-                        !socket_bind_port(socket, interface, port, &error)))
+    if (!*interface ||
+        (!socket_unencrypt(socket, &error) && !socket_bind_port(socket, interface, port, &error)))
         return;
     log_warn("programs of this host connect by TCP, as there can be no local sockets: %s",
              error.text);

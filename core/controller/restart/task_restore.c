@@ -179,7 +179,10 @@ static bool take_late_reply(struct scheduler *scheduler, struct message *message
         (balancer_task(scheduler->balancer, parent.data, parent.size) ||
          !balancer_has_ended(scheduler->balancer, parent.data, parent.size, &success) || success))
         return false;
-    report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size, message);
+    bool ran = end != END_RETURNED && end != END_UNBEGUN;
+    if (first || ran)
+        report_add(&scheduler->report, REPORT_DONE, REPORT_TASK, -1, parent.data, parent.size,
+                   message);
     if (!first)
         return false;
     message_swap_identities(message);

@@ -284,7 +284,7 @@ void scheduler_from_engine(void *self, struct message *message)
         return;
     }
     struct worker *worker = task->worker;
-    bool ran = end != END_UNBEGUN && end != END_RETURNED;
+    bool ran = end != END_UNBEGUN && end != END_RETURNED && end != END_ABORTED;
     if (ran)
         histogram_note(&stats.task_work_seconds, scheduler_waited_us(task));
     if (reply.last)

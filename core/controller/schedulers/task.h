@@ -132,7 +132,7 @@ bool scheduler_try_again(struct scheduler *scheduler, struct task *task, enum ta
 /* task_window.c: how many tasks an engine has at a time, if no setting says it. */
 /* A task was sent to an engine, as a message of so many bytes. */
 void window_sent(struct scheduler *scheduler, struct worker *worker, size_t bytes);
-/* An engine has answered a task, which it does not have any more; `ran`: the task has run there. */
+/* An engine has answered a task; `ran`: the task has run there. */
 void window_answered(struct scheduler *scheduler, struct worker *worker, bool ran);
 /* Asks engines without progress for what they have not begun. Returns the time of the next call,
  * or CLOCK_NEVER. */

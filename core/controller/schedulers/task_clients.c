@@ -73,8 +73,8 @@ void guests_remove(struct task *task)
         DL_DELETE2(task->guest->tasks, task, guest_prev, guest_next);
 }
 
-/* No task of the client starts from now on, and one that runs is not tried again. There may be
- * many: they are taken out of the stranded ones a batch at a time (task_settle()). */
+/* No task of the client is given out from now on, and one that an engine has is not tried again.
+ * There may be many: they are taken out of the stranded ones a batch at a time (task_settle()). */
 static void drop_tasks(struct scheduler *scheduler, struct guest *guest)
 {
     struct task *task;
@@ -82,6 +82,8 @@ static void drop_tasks(struct scheduler *scheduler, struct guest *guest)
         task->retries = 0;
         if (task->state == TASK_WAITING || task->state == TASK_BLOCKED)
             balancer_give_up(scheduler->balancer, task);
+        else
+            task->unwanted = true;
     }
 }
 

@@ -51,7 +51,7 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
         message = &scheduler->outgoing;
         message_clear(message);
         restored = !held_restore(task->data, message);
-        if (restored && task->sent && renew(scheduler, task, message)) {
+        if (restored && task->sent && !task->worker->sealed && renew(scheduler, task, message)) {
             scheduler_fail(
                 scheduler, task, "ValueError",
                 "the task cannot run again: its metadata cannot be packed again, perhaps because "

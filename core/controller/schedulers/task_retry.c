@@ -40,6 +40,7 @@ void scheduler_give_back(struct scheduler *scheduler, struct task *task)
  * a task that takes longer than every batch job it runs in would be begun for ever. */
 static void use_retry(struct task *task, bool blameless)
 {
+    task->unwanted = false; /* it had begun when its client asked */
     if (blameless && task->cuts < FREE_CUTS)
         task->cuts++;
     else

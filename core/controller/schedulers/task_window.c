@@ -1,10 +1,9 @@
 /* The window: how many tasks an engine has at a time, where no setting says it. The task thread.
  *
  * While tasks are short an engine has the next ones at hand when it ends one: as many as it does in
- * AHEAD_NS. While they are long it has one. An engine may make no progress for STUCK_NS, because
- * one of its tasks is longer than those before it, or a client keeps it busy. Then it is asked to
- * give back what it has not begun, which goes to any engine that is free. So no task waits at an
- * engine longer than that while another engine has nothing to do. */
+ * AHEAD_NS. While they are long it has one. Tasks may turn out longer than those before them: then
+ * the engine is asked to give back what it has not begun, which goes to any engine that is free. It
+ * is asked when it answers a long task, and when it has answered nothing for STUCK_NS. */
 #include <string.h>
 #include <utlist.h>
 
@@ -14,7 +13,7 @@
 #define AHEAD_NS   5000000LL
 #define STUCK_NS   20000000LL
 #define WINDOW_MAX 32
-/* Of tasks with more bytes an engine has only one that it has not begun. */
+/* Behind a task with more bytes an engine has no other. */
 #define LARGE_BYTES 65536
 /* The request comes from no client. */
 #define SENDER "scheduler"
@@ -69,30 +68,44 @@ static size_t next_window(struct worker *worker, long long took_ns)
     return worker->window < most ? worker->window + 1 : most;
 }
 
+/* Whether tasks have turned out longer than when the engine was given what it has at hand. */
+static bool has_too_many(const struct worker *worker, long long took_ns)
+{
+    return took_ns > AHEAD_NS || (long long)worker->load * worker->pace.task_ns > STUCK_NS;
+}
+
+/* Asks for what the engine has not begun. If that cannot be sent now, the next tick does it. */
+static void ask_back(struct scheduler *scheduler, struct worker *worker, long long now_ns)
+{
+    struct session_parts parts = {.msg_type = "return_request"};
+    struct message message;
+    if (worker->load < 2 || worker->suspended)
+        return;
+    message_init(&message);
+    worker->pace.asked =
+        !message_append(&message, SENDER, strlen(SENDER)) &&
+        !session_build(scheduler->sessions.engines, &message, &parts, NULL, NULL) &&
+        !scheduler_send_to(scheduler, worker, &message, NULL);
+    message_close(&message);
+    balancer_set_window(scheduler->balancer, worker, 1);
+    watch(scheduler, worker, now_ns);
+}
+
 void window_answered(struct scheduler *scheduler, struct worker *worker, bool ran)
 {
     if (!follows(scheduler, worker))
         return;
     long long now_ns = clock_ns(), took_ns = now_ns - worker->pace.answered_ns;
-    if (worker->load < 2)
+    /* What was asked back has come before the answer of what runs, or is lost with a connection. */
+    if (ran || worker->load < 2)
         worker->pace.asked = false;
-    worker->pace.answered_ns = now_ns;
-    if (ran && !worker->pace.asked)
+    if (ran) {
+        worker->pace.answered_ns = now_ns;
         balancer_set_window(scheduler->balancer, worker, next_window(worker, took_ns));
+    }
     watch(scheduler, worker, now_ns);
-}
-
-/* Returns 0 or -1. */
-static int ask_back(struct scheduler *scheduler, struct worker *worker)
-{
-    struct session_parts parts = {.msg_type = "return_request"};
-    struct message message;
-    message_init(&message);
-    int failed = message_append(&message, SENDER, strlen(SENDER)) ||
-                 session_build(scheduler->sessions.engines, &message, &parts, NULL, NULL) ||
-                 scheduler_send_to(scheduler, worker, &message, NULL);
-    message_close(&message);
-    return failed ? -1 : 0;
+    if (ran && has_too_many(worker, took_ns))
+        ask_back(scheduler, worker, now_ns);
 }
 
 long long window_tick(struct scheduler *scheduler, long long now_ms)
@@ -101,14 +114,10 @@ long long window_tick(struct scheduler *scheduler, long long now_ms)
     long long now_ns = scheduler->ahead ? clock_ns() : 0;
     while ((worker = scheduler->ahead)) {
         long long left_ns = worker->pace.listed_ns + STUCK_NS - now_ns;
-        bool stuck = worker->load > 1 && left_ns <= 0;
-        if (worker->load > 1 && !stuck)
+        if (worker->load > 1 && left_ns > 0)
             return now_ms + left_ns / 1000000 + 1;
-        if (stuck) {
-            balancer_set_window(scheduler->balancer, worker, 1);
-            worker->pace.asked = !ask_back(scheduler, worker); /* otherwise again after a while */
-        }
         watch(scheduler, worker, now_ns);
+        ask_back(scheduler, worker, now_ns);
     }
     return CLOCK_NEVER;
 }
