@@ -60,7 +60,7 @@ static void set_controller(unsigned bits)
         .serial = fuzz_serial(bits),
         .restarted = bits & 4,
         .scheme = balancer_scheme_of(bits & 8 ? "pure" : "leastload"),
-        .high_water = bits & 16 ? 0 : 1,
+        .window = bits & 16 ? 0 : -1,
         .heart_period_ms = 3000,
         .heart_misses = 10,
         .registration_timeout_ms = 30000,
