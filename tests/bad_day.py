@@ -1,6 +1,7 @@
 """A bad day: programs of a cluster are killed, stopped and replaced at random moments, several in a row, under every kind of work, and
 every answer is counted."""
 
+import contextlib
 import os
 import random
 import signal
@@ -8,6 +9,7 @@ import threading
 import time
 from collections import Counter
 
+import psutil
 from support import LONG, PATIENCE, PYTHON, kill, named, typed, wait_until
 
 RECORDED = ["--reuse", "--sqlitedb", "--IPController.registration_timeout=4"]
@@ -126,11 +128,13 @@ class Work:
 
 def watchers(sandbox, engine):
     """The process that watches an engine of this pid, where it has one."""
-    return [
-        process
-        for process in named(sandbox, "engine-watcher")
-        if process.cmdline()[0].split() == ["engine-watcher", str(engine)]
-    ]
+    found = []
+    for process in named(sandbox, "engine-watcher"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            # One that is ending has no command line any more.
+            if " ".join(process.cmdline()).split() == ["engine-watcher", str(engine)]:
+                found.append(process)
+    return found
 
 
 class BadDay:
