@@ -3,7 +3,9 @@
  *
  * engines COUNT SECONDS  waits, at most so long, until there are exactly so many
  * ask                    asks each engine directly, all at once
- * tasks COUNT            has so many no-op tasks run by the load balancer */
+ * tasks COUNT            has so many no-op tasks run by the load balancer
+ * trips COUNT            likewise, one at a time
+ * direct COUNT           asks engine 0 directly, so many times */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,7 @@
 
 #include <ipcluster/client.h>
 
-#define WINDOW      4000 /* tasks under way at once */
+#define WINDOW      4000 /* requests under way at once */
 #define ENGINES_MAX 4096
 
 static atomic_ulong added, removed;
@@ -99,14 +101,16 @@ static void ask(struct ipcl_client *client)
            now() - start);
 }
 
-static void run_tasks(struct ipcl_client *client, unsigned long count)
+/* Keeps at most `window` requests under way. */
+static void run(struct ipcl_client *client, enum ipcl_channel channel, int engine_id,
+                unsigned long window, unsigned long count)
 {
     static struct ipcl_future *ring[WINDOW];
     unsigned long sent = 0, received = 0, failed = 0;
     double start = now();
     while (received < count) {
-        for (; sent < count && sent - received < WINDOW; sent++)
-            ring[sent % WINDOW] = submit(client, IPCL_CHANNEL_TASK, -1);
+        for (; sent < count && sent - received < window; sent++)
+            ring[sent % WINDOW] = submit(client, channel, engine_id);
         failed += !finish(ring[received++ % WINDOW]);
     }
     printf("{\"tasks\": %lu, \"failed\": %lu, \"seconds\": %.3f}\n", count, failed, now() - start);
@@ -126,7 +130,11 @@ int main(int argc, char **argv)
         if (sscanf(line, "engines %lu %lf", &count, &seconds) == 2)
             wait_for(client, count, seconds);
         else if (sscanf(line, "tasks %lu", &count) == 1)
-            run_tasks(client, count);
+            run(client, IPCL_CHANNEL_TASK, -1, WINDOW, count);
+        else if (sscanf(line, "trips %lu", &count) == 1)
+            run(client, IPCL_CHANNEL_TASK, -1, 1, count);
+        else if (sscanf(line, "direct %lu", &count) == 1)
+            run(client, IPCL_CHANNEL_DIRECT, 0, WINDOW, count);
         else
             ask(client);
         fflush(stdout);
