@@ -34,6 +34,8 @@ docs/man/ipengine.1: core/engine/ipengine$(EXEEXT)
 DOCS_PAGES = \
 	docs/index.md \
 	docs/explanation/architecture.md \
+	docs/explanation/performance.md \
+	docs/explanation/performance.svg \
 	docs/explanation/restarts.md \
 	docs/explanation/scheduling.md \
 	docs/explanation/security.md \

@@ -7,12 +7,22 @@ is a module with measure(build, log) -> results, show(results), and missing(resu
 import importlib
 import json
 import os
+import platform
+import re
 import sys
+import time
 from pathlib import Path
 
 from harness import say
 
-GROUPS = ["compare", "peers", "crowd", "fanout", "waiting"]
+GROUPS = ["compare", "peers", "costs", "crowd", "fanout", "waiting"]
+
+
+def machine():
+    """What it is measured on, in words."""
+    processor = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    return f"{os.cpu_count()} processors ({processor[1] if processor else platform.machine()}), {system}"
 
 
 def main():
@@ -21,7 +31,7 @@ def main():
     unknown = set(names).difference(GROUPS)
     if unknown:
         sys.exit(f"bench.py: there is no group {', '.join(sorted(unknown))}, only {', '.join(GROUPS)}")
-    results = {"processors": os.cpu_count()}
+    results = {"machine": machine(), "date": time.strftime("%Y-%m-%d")}
     missing = []
     with open("bench.log", "w") as log:
         for name in names:

@@ -1,5 +1,5 @@
 """What the groups of the benchmark share: clusters that are started and ended, what their processes take, the programs that measure
-them, and a table's lines."""
+them, and tables."""
 
 import collections
 import json
@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -61,10 +62,14 @@ class Cluster:
         self.connection_file = sandbox.profile_dir() / "security" / "ipcontroller-client.json"
         self.started = time.monotonic()
         self.process = sandbox.start(*command(sandbox)) if command else None
+        self.client = None  # the process id of a client that is measured, too
 
-    def _processes(self):
-        """(process, "controller" or "engine") of the processes that run now."""
+    def processes(self):
+        """(process, role) of the processes that run now."""
         for process in self.sandbox.marked():
+            if process.pid == self.client:
+                yield process, "client"
+                continue
             try:
                 words = process.cmdline()
             except psutil.Error:
@@ -75,22 +80,30 @@ class Cluster:
                     yield process, role
                     break
 
-    def _sum(self, value):
+    def total(self, value):
+        """Sums of `value(process)`, by role."""
         sums = collections.defaultdict(float)
-        for process, role in self._processes():
+        for process, role in self.processes():
             try:
                 sums[role] += value(process)
             except psutil.Error:
                 continue
         return sums
 
+    def pids(self):
+        """Lists of process ids, by role."""
+        found = collections.defaultdict(list)
+        for process, role in self.processes():
+            found[role].append(process.pid)
+        return found
+
     def resident(self):
         """Resident MiB of the controller's processes together, and of all engines together with their helpers."""
-        return self._sum(lambda process: process.memory_info().rss / (1 << 20))
+        return self.total(lambda process: process.memory_info().rss / (1 << 20))
 
     def cpu_seconds(self):
         """What the controller's processes, and the engines, have computed so far."""
-        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+        return self.total(lambda process: sum(process.cpu_times()[:2]))
 
 
 @contextmanager
@@ -161,6 +174,26 @@ class Client(Program):
         while found := self.next():
             results.update(found)
         return results
+
+
+class Table(NamedTuple):
+    columns: list  # their titles; that of the first, which names the rows, is the table's
+    rows: list  # of lists of texts
+
+
+def show_tables(tables):
+    for table in tables:
+        widths = [max(map(len, cells)) for cells in zip(table.columns, *table.rows)]
+        for cells in (table.columns, *table.rows):
+            print(
+                f"{cells[0]:<{widths[0]}}" + "".join(f"  {cell:>{width}}" for cell, width in zip(cells[1:], widths[1:]))
+            )
+        print()
+
+
+def cell(found, key, form):
+    """A number of `found` as a table has it."""
+    return format(found[key], form) if found.get(key) is not None else "-"
 
 
 def ratio(value, base, unit):

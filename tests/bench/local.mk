@@ -18,9 +18,11 @@ tests_bench_tasks_CFLAGS = $(AM_CFLAGS) -O2
 tests_bench_tasks_LDADD = core/client/libipcluster.la
 CLEANFILES += $(EXTRA_PROGRAMS) bench.json bench.log bench-check.log
 
-.PHONY: bench bench-check bench-check-update
+.PHONY: bench bench-docs bench-check bench-check-update
 bench: all $(EXTRA_PROGRAMS)
 	$(PYTHON) $(top_srcdir)/tests/bench/bench.py .
+bench-docs:
+	$(PYTHON) $(top_srcdir)/tests/bench/report.py bench.json $(top_srcdir)/docs/explanation
 bench-check: all tests/bench/crowd$(EXEEXT)
 	$(PYTHON) $(top_srcdir)/tests/bench/counts.py .
 bench-check-update: all tests/bench/crowd$(EXEEXT)
@@ -30,7 +32,7 @@ bench-check-update: all tests/bench/crowd$(EXEEXT)
 EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/conftest.py tests/support.py tests/framing.py tests/hub_queries.py tests/bad_day.py tests/docblocks.py tests/churn.py tests/tally.py tests/lsan.supp tests/tsan.supp \
 	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/clients.py tests/bench/compare.py \
-	tests/bench/counts.json tests/bench/counts.py tests/bench/request_client.py \
+	tests/bench/costs.py tests/bench/counts.json tests/bench/counts.py tests/bench/report.py tests/bench/request_client.py \
 	tests/bench/crowd.py tests/bench/fanout.py tests/bench/fanout_client.py tests/bench/peers.py tests/bench/peers_client.py \
 	tests/bench/python_client.py tests/bench/waiting.py
 dist-hook:

@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 
-from harness import HERE, PYTHON, Client, cluster, ours, ratio, say, theirs
+from harness import HERE, PYTHON, Client, Table, cell, cluster, ours, ratio, say, show_tables, theirs
 from peers_client import DURATIONS, PEERS
 from support import OVERSUBSCRIBE
 
@@ -74,16 +74,17 @@ def measure(build, log):
     return found
 
 
-def show(results):
+def tables(results):
     for workers, peers in results.items():
-        title = f"{workers} workers, {PROCESSORS} processors"
-        print(f"{title:24}" + "".join(f"{column:>19}" for _, column, _ in COLUMNS))
-        for name, found in peers.items():
-            cells = [format(found[key], form) if key in found else "-" for key, _, form in COLUMNS]
-            print(f"{name:24}" + "".join(f"{cell:>19}" for cell in cells))
-        for name, other in RATIOS:
-            rates = [peers.get(each, {}).get("noop_tasks") for each in (name, other)]
-            print(f"no-ops of {name}, to {other}: {ratio(*rates, '1/s') or '-'} times")
+        rows = [[name, *(cell(found, key, form) for key, _, form in COLUMNS)] for name, found in peers.items()]
+        yield Table([f"{workers} workers", *(column for _, column, _ in COLUMNS)], rows)
+        rates = {name: found.get("noop_tasks") for name, found in peers.items()}
+        rows = [[name, other, ratio(rates.get(name), rates.get(other), "1/s") or "-"] for name, other in RATIOS]
+        yield Table([f"no-ops a second, {workers} workers", "to", "times"], rows)
+
+
+def show(results):
+    show_tables(tables(results))
 
 
 def missing(results):

@@ -2,12 +2,16 @@
 
 import json
 import sys
+import xml.etree.ElementTree
+
+import pytest
 
 from support import TOP
 
 sys.path.insert(0, str(TOP / "tests/bench"))
 
 import counts
+import report
 
 
 def test_a_path_that_takes_more_instructions_than_are_kept_is_named(capsys):
@@ -37,3 +41,51 @@ def test_instructions_count_once_and_those_of_libcrypto_apart(tmp_path):
         "\nob=/usr/lib/libcrypto.so.3\nfl=???\nfn=hash\n0 40\n+3 10\n\ntotals: 60\n"
     )
     assert counts.read_counts(file) == (10, 50)
+
+
+MEASURED = {
+    "date": "2026-11-30",
+    "machine": "2 processors",
+    "peers": {"4": {"Pool <of> few": {"noop_tasks": 22671.4, "100us_share": 0.5372, "1ms_share": 1.2, "rounds": 5},
+                    "ipcluster, map": {"noop_tasks": 14132, "rounds": 5}, "no result": {"rounds": 5}}},
+    "costs": {"tasks": {"2": {"map": {"rate": 18062, "client_cpu_us": 21.97, "controller_cpu_us": 28.6, "engine_cpu_us": 45.9}}}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def page(tmp_path):
+    file = tmp_path / "performance.md"
+    file.write_text("before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nbehind\n")
+    (tmp_path / "bench.json").write_text(json.dumps(MEASURED))
+    return file
+
+
+def test_the_page_has_the_tables_of_what_was_measured_in_place_of_the_previous_ones(page):
+    for _ in range(2):
+        report.main(page.with_name("bench.json"), page.parent)
+        text = page.read_text()
+        assert text.startswith("before\n") and text.endswith("behind\n") and "old" not in text
+        assert text.count("Measured on 2026-11-30 on 2 processors.") == 1
+        assert "| Pool <of> few | 22671 | 53.7% | 120.0% | - |" in text
+        assert "| map | 18062 | - | client | 22.0 | - | - | - |\n|  | - | - | controller | 28.6 |" in text
+
+
+def test_the_picture_has_a_bar_for_each_peer_that_was_measured_and_a_line_for_its_shares(page):
+    report.main(page.with_name("bench.json"), page.parent)
+    svg = "{http://www.w3.org/2000/svg}"
+    picture = xml.etree.ElementTree.parse(page.with_suffix(".svg")).getroot()
+    texts = [each.text for each in picture.iter(f"{svg}text")]
+    assert {"Pool <of> few", "ipcluster, map", "22,671", "14,132"} <= set(texts) and "no result" not in texts
+    bars = {rect.get("fill"): float(rect.get("width")) for rect in picture.iter(f"{svg}rect") if rect.get("y")}
+    first, second = bars.values()
+    assert first > second > 0
+    colour = next(iter(bars))
+    lines = [each for each in picture.iter(f"{svg}polyline") if each.get("stroke") == colour]
+    assert len(lines) == 1 and len(lines[0].get("points").split()) == 2
+
+
+def test_a_page_without_a_place_for_tables_is_left_as_it_is(page):
+    page.write_text("no comments\n")
+    with pytest.raises(SystemExit, match="performance.md has no comments"):
+        report.main(page.with_name("bench.json"), page.parent)
+    assert page.read_text() == "no comments\n"
