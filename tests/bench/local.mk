@@ -32,7 +32,7 @@ bench-check-update: all tests/bench/crowd$(EXEEXT)
 EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/conftest.py tests/support.py tests/framing.py tests/hub_queries.py tests/bad_day.py tests/docblocks.py tests/churn.py tests/tally.py tests/lsan.supp tests/tsan.supp \
 	tests/session tests/interop tests/bench/bench.py tests/bench/harness.py tests/bench/clients.py tests/bench/compare.py \
-	tests/bench/costs.py tests/bench/counts.json tests/bench/counts.py tests/bench/report.py tests/bench/request_client.py \
+	tests/bench/costs.py tests/bench/counts.json tests/bench/counts.py tests/bench/report.py tests/bench/request_client.py tests/bench/scale.py \
 	tests/bench/crowd.py tests/bench/fanout.py tests/bench/fanout_client.py tests/bench/peers.py tests/bench/peers_client.py \
 	tests/bench/python_client.py tests/bench/waiting.py
 dist-hook:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import costs
 import peers
+import scale
 from peers_client import DURATIONS
 
 WIDTH, TOP, ROW, BOTTOM = 960, 44, 26, 30
@@ -26,8 +27,9 @@ def markdown(table):
 def tables(results):
     """What stands in the page."""
     parts = [f"Measured on {results['date']} on {results['machine']}.\n"]
-    for group in (peers, costs):
-        parts += map(markdown, group.tables(results.get(group.__name__, {})))
+    for group in (peers, costs, scale):
+        if group.__name__ in results:
+            parts += map(markdown, group.tables(results[group.__name__]))
     return "\n".join(parts)
 
 

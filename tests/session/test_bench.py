@@ -12,6 +12,7 @@ sys.path.insert(0, str(TOP / "tests/bench"))
 
 import counts
 import report
+import scale
 
 
 def test_a_path_that_takes_more_instructions_than_are_kept_is_named(capsys):
@@ -84,8 +85,23 @@ def test_the_picture_has_a_bar_for_each_peer_that_was_measured_and_a_line_for_it
     assert len(lines) == 1 and len(lines[0].get("points").split()) == 2
 
 
+def test_what_was_not_measured_has_no_table(page):
+    page.with_name("bench.json").write_text(
+        json.dumps({**MEASURED, "costs": {"tasks": {}, "failed": "why"}, "peers": {}})
+    )
+    report.main(page.with_name("bench.json"), page.parent)
+    assert "Measured on" in page.read_text() and "|" not in page.read_text()
+
+
 def test_a_page_without_a_place_for_tables_is_left_as_it_is(page):
     page.write_text("no comments\n")
     with pytest.raises(SystemExit, match="performance.md has no comments"):
         report.main(page.with_name("bench.json"), page.parent)
     assert page.read_text() == "no comments\n"
+
+
+def test_the_forecast_has_the_busiest_thread_or_what_the_processors_can_do():
+    task_us = {"ZMQbg/IO/0": 30.0, "ZMQbg/IO/1": 10.0, "task": 25.0, "hub": 5.0}
+    assert scale.forecast(task_us, 1) == (pytest.approx(1e6 / 70), "processors")
+    assert scale.forecast(task_us, 2) == (pytest.approx(1e6 / 40), "1 threads of ZeroMQ")
+    assert scale.forecast(task_us, 128) == (pytest.approx(1e6 / 25), "thread task")
