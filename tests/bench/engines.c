@@ -25,6 +25,7 @@
 #define UUID_BYTES 37
 #define EVENTS     256
 #define BATCH      64 /* messages of one socket in a row */
+#define REPEAT_MS  10000
 
 extern const struct ipcl_plugin ipcl_plugin; /* the JSON serializer */
 
@@ -50,7 +51,7 @@ static struct {
     size_t count, beating, left;
     unsigned long long answered;
     int epoll;
-    long long started_ms;
+    long long started_ms, repeat_ms;
     bool leave;
     uint64_t *busy; /* sockets that may have something to read */
     size_t busy_count;
@@ -133,13 +134,32 @@ static void tell_hub(struct engine *engine, const char *msg_type, json_t *conten
     json_decref(content);
 }
 
+static void ask_for_id(struct engine *engine)
+{
+    json_t *info = json_array_get(all.infos, (size_t)(engine - all.engines));
+    tell_hub(engine, "registration_request",
+             json_pack("{s:s s:O*}", "uuid", engine->uuid, "info", info));
+}
+
 static void start_engine(struct engine *engine)
 {
     random_uuid(engine->uuid);
     open_socket(engine, REGISTRAR, ZMQ_DEALER, all.connection.registration);
-    json_t *info = json_array_get(all.infos, (size_t)(engine - all.engines));
-    tell_hub(engine, "registration_request",
-             json_pack("{s:s s:O*}", "uuid", engine->uuid, "info", info));
+    ask_for_id(engine);
+}
+
+/* A request is lost if the controller is so busy that it takes a connection's handshake for a
+ * stranger's that never ends. Engines repeat theirs, too. */
+static void repeat_requests(void)
+{
+    if (clock_ms() < all.repeat_ms)
+        return;
+    all.repeat_ms = clock_ms() + REPEAT_MS;
+    for (size_t i = 0; i < all.count; i++)
+        if (!all.engines[i].registered && all.engines[i].sockets[REGISTRAR]) {
+            ask_for_id(&all.engines[i]);
+            look_at(i * SOCKETS + REGISTRAR); /* sending may take what its descriptor tells of */
+        }
 }
 
 /* Packs the metadata of a reply; if `size` is not 0, of a reply to a broadcast. */
@@ -166,12 +186,8 @@ static void take_id(struct engine *engine, struct message *message)
     const char *status = "", *evalue = "";
     json_int_t id = -1;
     json_unpack(content, "{s?s s?s s?I}", "status", &status, "evalue", &evalue, "id", &id);
-    if (engine->registered)
-        fprintf(stderr, "engines: a second answer to the registration of engine %lld\n",
-                engine->id);
-    else if (strcmp(status, "ok") || id < 0)
-        need(0, evalue);
-    else {
+    need(engine->registered || (!strcmp(status, "ok") && id >= 0), evalue);
+    if (!engine->registered) { /* otherwise it answers a request that was repeated */
         engine->registered = true;
         engine->id = id;
         pack_metadata(engine, "", 0, false, &engine->metadata, &engine->metadata_size);
@@ -303,8 +319,9 @@ static void run(uint64_t parent)
 {
     static struct epoll_event events[EVENTS];
     for (;;) {
-        int count = epoll_wait(all.epoll, events, EVENTS, all.busy_count ? 0 : -1);
+        int count = epoll_wait(all.epoll, events, EVENTS, all.busy_count ? 0 : REPEAT_MS);
         need(count >= 0 || errno == EINTR, strerror(errno));
+        repeat_requests();
         for (int i = 0; i < count; i++) {
             if (events[i].data.u64 != parent)
                 look_at(events[i].data.u64);
@@ -358,6 +375,7 @@ int main(int argc, char **argv)
         need((all.infos = json_load_file(argv[3], 0, NULL)) != NULL, "INFO-FILE is not JSON");
     watch(STDIN_FILENO, (uint64_t)count * SOCKETS);
     all.started_ms = clock_ms();
+    all.repeat_ms = all.started_ms + REPEAT_MS;
     for (size_t i = 0; i < all.count; i++)
         start_engine(&all.engines[i]);
     run((uint64_t)count * SOCKETS);
