@@ -22,6 +22,7 @@ import psutil
 
 TOP = Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
+ANOTHER = 12345  # a user
 # Every process of a test carries this variable with the test's own value: so it is found however it was started.
 MARKER = "IPCLUSTER_TEST_MARKER"
 # By these an engine knows its batch job: tests may run in one.

@@ -12,6 +12,7 @@
 #include "wire/loop.h"
 #include "wire/reach.h"
 #include "wire/seal.h"
+#include "wire/segment_link.h"
 #include "wire/socket.h"
 #include "wire/tunnel.h"
 
@@ -82,6 +83,7 @@ struct client_io {
     void *monitors[SOCKET_COUNT]; /* of all while connecting, then of the query socket */
     struct client_way ways[SOCKET_COUNT];
     struct session *session;
+    struct segment_link segments; /* large buffers come and go beside the sockets */
     struct seal seals[SOCKET_COUNT];
     unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
     bool held; /* nothing is sent: submissions wait for the controller, or to know its life */
@@ -129,6 +131,7 @@ struct ipcl_client {
     _Atomic(struct submission *) submissions;
     int wake_fd;
     atomic_bool closing;
+    atomic_bool shares; /* large buffers are made segments when they are submitted */
     /* when to ask the hub again; 0: never */
     _Atomic long long next_fetch_ms;
     pthread_t thread;

@@ -291,7 +291,7 @@ int connect_to_controller(struct ipcl_client *client, struct ipcl_error *error)
 {
     struct client_io *io = &client->io;
     long long start = clock_ms();
-    int others = __builtin_popcount(io->expected) - 1;
+    int others = __builtin_popcount(io->expected) - 1 + client->connection.local;
     /* First whether we may come; then, once both subscriptions stand, who is there: no engine that
      * comes or goes after the answer is missed, nor output. */
     if (choose_address(client, start, error) || sockets_connect_one(client, SOCKET_QUERY, error) ||

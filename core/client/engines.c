@@ -102,8 +102,9 @@ static void take_life(struct ipcl_client *client, const json_t *content)
             json_int_t notified = json_integer_value(json_object_get(content, "notified"));
             published_begin(&client->io.seals[SOCKET_NOTIFICATION], (uint64_t)notified);
             published_begin(&client->io.seals[SOCKET_IOPUB], 0);
+            memcpy(client->io.life, life, sizeof(life));
+            sockets_open_segments(client);
         }
-        memcpy(client->io.life, life, sizeof(life));
     }
     client->io.held = false;
     send_submitted(client);

@@ -17,8 +17,8 @@
 #define TIMEOUT_MS 10000
 #define SLICE_MS   100
 /* Sockets, their connections, and both ends of their monitors; and what wakes the thread, by its
- * loop or by a submission. */
-#define DESCRIPTORS (4 * SOCKET_COUNT + 2)
+ * loop or by a submission; and a connection for segments. */
+#define DESCRIPTORS (4 * SOCKET_COUNT + 3)
 
 static struct ipcl_client *client_create(const struct ipcl_connect *options,
                                          struct ipcl_error *error)

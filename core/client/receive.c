@@ -239,6 +239,7 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index,
 {
     if (!sockets_verify(client, index, message) || restart_receive(client, message))
         return;
+    bool whole = !segment_link_unpack(&client->io.segments, message);
     struct ipcl_future *future = find_parent(client, message);
     if (!future) {
         handle_refusal(client, message);
@@ -251,7 +252,13 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index,
         return;
     }
     note_published(client, future, message);
-    resolve(client, future, message);
+    if (whole)
+        resolve(client, future, message);
+    else
+        await_resolve(&client->io, future,
+                      outcome_create_failed(future, "ConnectionError",
+                                            "the result's data were lost on the way, or memory is "
+                                            "short"));
 }
 
 static struct future_output *make_output(struct ipcl_client *client, struct message *message,

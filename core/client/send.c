@@ -88,9 +88,14 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
         if (kept ? message_append_reference(message, &submission->buffers[i])
                  : message_append_frame(message, &submission->buffers[i]))
             return -1;
-    return sockets_sign(client, socket, message, NULL) || message_send(message, io->sockets[socket])
-               ? -1
-               : 0;
+    int failed = segment_link_give(&io->segments, message);
+    atomic_store(&client->shares, io->segments.connected);
+    if (failed || sockets_sign(client, socket, message, NULL))
+        return -1;
+    if (!message_send(message, io->sockets[socket]))
+        return 0;
+    segment_link_recall(&io->segments, message);
+    return -1;
 }
 
 /* Copies what is the program's own memory, which it may change once it is sent. Returns 0 or -1. */

@@ -126,6 +126,14 @@ static void open_seals(struct ipcl_client *client)
     }
 }
 
+void sockets_open_segments(struct ipcl_client *client)
+{
+    struct client_io *io = &client->io;
+    segment_link_open(&io->segments, &client->connection, io->session, CONNECTION_CLIENT,
+                      client->session_id, io->life);
+    atomic_store(&client->shares, io->segments.connected);
+}
+
 int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,
                  struct ipcl_error *error)
 {
@@ -187,6 +195,7 @@ void sockets_close(struct ipcl_client *client)
         while (zmq_ctx_term(io->context) && errno == EINTR)
             ;
     io->context = NULL;
+    segment_link_close(&io->segments);
     tunnel_close(io->tunnel, io->lost_since_ms || !io->handshakes ? 0 : TUNNEL_LINGER_MS);
     for (int index = 0; index < SOCKET_COUNT; index++)
         seal_release(&io->seals[index]);

@@ -19,6 +19,8 @@ int sockets_connect_one(struct ipcl_client *client, enum client_socket index,
                         struct ipcl_error *error);
 void sockets_close(struct ipcl_client *client);
 /* Signs a request that is complete. Returns 0 or -1 with `error` set. */
+/* Connects to where the controller that lives now takes segments, if it does. */
+void sockets_open_segments(struct ipcl_client *client);
 int sockets_sign(struct ipcl_client *client, enum client_socket index, struct message *message,
                  struct ipcl_error *error);
 /* The same for a request that asks for the controller's life. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/segment.h"
+
 #define TEXT_CACHE_BYTES 256
 
 /* Checks that a text is a JSON mapping. What a thread submits again and again is checked once. */
@@ -41,7 +43,8 @@ static void release_owner(void *data, void *owner)
 }
 
 /* Makes a frame of a buffer, taking it over also on failure. Returns 0 or -1. */
-static int make_frame(zmq_msg_t *frame, const struct ipcl_buffer *buffer)
+static int make_frame(const struct ipcl_client *client, zmq_msg_t *frame,
+                      const struct ipcl_buffer *buffer)
 {
     if (buffer->size <= IPCL_COPY_BYTES) {
         int status = zmq_msg_init_size(frame, buffer->size);
@@ -50,6 +53,12 @@ static int make_frame(zmq_msg_t *frame, const struct ipcl_buffer *buffer)
         if (buffer->release)
             buffer->release(buffer->owner);
         return status;
+    }
+    if (atomic_load(&client->shares) && buffer->size >= SEGMENT_LEAST_BYTES &&
+        !segment_make(frame, buffer->data, buffer->size)) {
+        if (buffer->release)
+            buffer->release(buffer->owner);
+        return 0;
     }
     if (!buffer->release)
         return zmq_msg_init_data(frame, (void *)buffer->data, buffer->size, NULL, NULL);
@@ -98,7 +107,22 @@ static void copy_dropped(char *copy, const char *metadata)
     sprintf(copy, "%s%s%s", DROPPED, *rest == '}' ? "" : ",", rest);
 }
 
-/* Takes the buffers over, also on failure. */
+int submission_make_buffers(const struct ipcl_client *client, const struct ipcl_submission *request,
+                            zmq_msg_t *buffers, struct ipcl_error *error)
+{
+    size_t made = 0;
+    while (made < request->buffer_count &&
+           !make_frame(client, &buffers[made], &request->buffers[made]))
+        made++;
+    if (made == request->buffer_count)
+        return 0;
+    submission_release_buffers(request, made + 1);
+    while (made > 0)
+        zmq_msg_close(&buffers[--made]);
+    return ipcl_error_set(error, "out of memory");
+}
+
+/* A submission without buffers, but with room for them. */
 static struct submission *submission_create(const struct ipcl_client *client,
                                             const struct ipcl_submission *request,
                                             struct ipcl_error *error)
@@ -109,16 +133,14 @@ static struct submission *submission_create(const struct ipcl_client *client,
     size_t metadata_size = strlen(metadata) + 1;
     bool dropped = client->drops_tasks && request->channel == IPCL_CHANNEL_TASK;
     size_t frames_size = request->buffer_count * sizeof(zmq_msg_t);
-    struct submission *submission = NULL;
-    size_t made = 0;
     if (check_sizes(client, request, error) || check_mapping("content", content, error) ||
         check_mapping("metadata", metadata, error))
-        goto failed;
-    submission = malloc(sizeof(*submission) + frames_size + type_size + content_size +
-                        metadata_size + sizeof(DROPPED));
+        return NULL;
+    struct submission *submission = malloc(sizeof(*submission) + frames_size + type_size +
+                                           content_size + metadata_size + sizeof(DROPPED));
     if (!submission) {
         ipcl_error_set(error, "out of memory");
-        goto failed;
+        return NULL;
     }
     char *texts = (char *)submission->buffers + frames_size;
     submission->msg_type = memcpy(texts, request->msg_type, type_size);
@@ -127,20 +149,7 @@ static struct submission *submission_create(const struct ipcl_client *client,
     if (dropped)
         copy_dropped(texts + type_size + content_size, metadata);
     submission->buffer_count = 0;
-    while (made < request->buffer_count) {
-        if (make_frame(&submission->buffers[made], &request->buffers[made])) {
-            made++;
-            ipcl_error_set(error, "out of memory");
-            goto failed;
-        }
-        submission->buffer_count = ++made;
-    }
     return submission;
-failed:
-    submission_release_buffers(request, made);
-    if (submission)
-        submission_destroy(submission);
-    return NULL;
 }
 
 static void push(struct ipcl_client *client, struct submission *submission)
@@ -164,13 +173,11 @@ int submission_address(struct ipcl_client *client, struct ipcl_future *future, i
     return client_find_engine(client, engine_id, future->engine_uuid, error);
 }
 
-int submission_push(struct ipcl_client *client, const struct ipcl_submission *request,
-                    struct ipcl_future *future, struct client_broadcast *broadcast,
-                    struct ipcl_error *error)
+static void hand_over(struct ipcl_client *client, const struct ipcl_submission *request,
+                      struct submission *submission, struct ipcl_future *future,
+                      struct client_broadcast *broadcast)
 {
-    struct submission *submission = submission_create(client, request, error);
-    if (!submission)
-        return -1;
+    submission->buffer_count = request->buffer_count;
     submission->future = future;
     submission->broadcast = broadcast;
     push(client, submission);
@@ -178,6 +185,36 @@ int submission_push(struct ipcl_client *client, const struct ipcl_submission *re
      * time. */
     if (atomic_load(&client->closing))
         submission_drop_all(client, "the client was closed");
+}
+
+int submission_push(struct ipcl_client *client, const struct ipcl_submission *request,
+                    struct ipcl_future *future, struct client_broadcast *broadcast,
+                    struct ipcl_error *error)
+{
+    struct submission *submission = submission_create(client, request, error);
+    if (!submission) {
+        submission_release_buffers(request, 0);
+        return -1;
+    }
+    if (submission_make_buffers(client, request, submission->buffers, error)) {
+        free(submission);
+        return -1;
+    }
+    hand_over(client, request, submission, future, broadcast);
+    return 0;
+}
+
+int submission_push_shared(struct ipcl_client *client, const struct ipcl_submission *request,
+                           zmq_msg_t *buffers, struct ipcl_future *future, struct ipcl_error *error)
+{
+    struct submission *submission = submission_create(client, request, error);
+    if (!submission)
+        return -1;
+    for (size_t i = 0; i < request->buffer_count; i++) {
+        zmq_msg_init(&submission->buffers[i]);
+        zmq_msg_copy(&submission->buffers[i], &buffers[i]);
+    }
+    hand_over(client, request, submission, future, NULL);
     return 0;
 }
 
@@ -185,7 +222,7 @@ size_t submission_bytes(struct submission *submission)
 {
     size_t size = sizeof(*submission) + strlen(submission->content) + strlen(submission->metadata);
     for (size_t i = 0; i < submission->buffer_count; i++)
-        size += sizeof(zmq_msg_t) + zmq_msg_size(&submission->buffers[i]);
+        size += sizeof(zmq_msg_t) + segment_frame_bytes(&submission->buffers[i]);
     return size;
 }
 

@@ -37,6 +37,14 @@ int submission_address(struct ipcl_client *client, struct ipcl_future *future, i
 int submission_push(struct ipcl_client *client, const struct ipcl_submission *request,
                     struct ipcl_future *future, struct client_broadcast *broadcast,
                     struct ipcl_error *error);
+/* Makes frames of a request's buffers, which are taken over in any case. Returns 0, or -1 with
+ * `error` set. */
+int submission_make_buffers(const struct ipcl_client *client, const struct ipcl_submission *request,
+                            zmq_msg_t *buffers, struct ipcl_error *error);
+/* The same as submission_push() with frames that other requests have, too, in place of buffers. */
+int submission_push_shared(struct ipcl_client *client, const struct ipcl_submission *request,
+                           zmq_msg_t *buffers, struct ipcl_future *future,
+                           struct ipcl_error *error);
 /* Releases the buffers of a request that is not sent, from the `first` on. */
 void submission_release_buffers(const struct ipcl_submission *request, size_t first);
 /* Frees what was submitted, failing its futures. Any thread, once the client is closing. */

@@ -147,22 +147,14 @@ static int submit_to_all(struct ipcl_view *view, struct ipcl_submission *request
                          struct ipcl_error *error)
 {
     struct ipcl_buffer buffers[REQUEST_BUFFERS_MAX];
-    if (view->channel == IPCL_CHANNEL_BROADCAST) {
-        struct ipcl_submission one = with_buffers(request, shared, buffers);
+    struct ipcl_submission one = with_buffers(request, shared, buffers);
+    one.channel = view->channel;
+    if (view->channel == IPCL_CHANNEL_BROADCAST)
         return ipcl_broadcast(view->client, &one, view->ids, view->count, futures, error);
-    }
-    for (size_t i = 0; i < view->count; i++) {
-        struct ipcl_submission one = with_buffers(request, shared, buffers);
-        one.channel = view->channel;
-        one.engine_id = view->ids[i];
-        futures[i] = ipcl_submit(view->client, &one, error);
-        if (!futures[i]) {
-            while (i > 0)
-                ipcl_future_release(futures[--i]);
-            return -1;
-        }
-    }
-    return 0;
+    if (view->channel == IPCL_CHANNEL_DIRECT)
+        return ipcl_submit_each(view->client, &one, view->ids, view->count, futures, error);
+    futures[0] = ipcl_submit(view->client, &one, error);
+    return futures[0] ? 0 : -1;
 }
 
 int ipcl_view_execute(struct ipcl_view *view, const char *code, struct ipcl_future **futures,

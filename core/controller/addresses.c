@@ -138,6 +138,7 @@ int addresses_read(const struct settings *settings, const struct profile *profil
         settings_bool(settings, "IPController", "enable_curve") &&
         (!strcmp(for_engines, "tcp") || settings_given(settings, "IPController", "enable_curve"));
     controller->local_sockets = settings_bool(settings, "IPController", "local_sockets");
+    controller->shared_memory = settings_bool(settings, "IPController", "shared_memory");
     return read_pools(settings, controller, error);
 }
 

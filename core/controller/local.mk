@@ -32,6 +32,7 @@ core_controller_ipcontroller_SOURCES = \
 	core/controller/exchange/refusal.c core/controller/exchange/refusal.h \
 	core/controller/exchange/report.c core/controller/exchange/report.h \
 	core/controller/exchange/routes.c core/controller/exchange/routes.h \
+	core/controller/exchange/segments.c core/controller/exchange/segments.h \
 	core/controller/delivery/early.c core/controller/delivery/early.h \
 	core/controller/delivery/flight.c core/controller/delivery/flight.h \
 	core/controller/delivery/handouts.c core/controller/delivery/handouts.h \

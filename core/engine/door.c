@@ -92,8 +92,8 @@ int door_sign(struct door *door, enum seal_channel channel, struct message *mess
     return seal_sign(&door->seals[channel], message, name, strlen(name), door->sealed, error);
 }
 
-/* Whoever waits for the answer to a request that does not run a second time waits no longer. */
-static void answer_repeated(struct door *door, struct message *message, void *socket)
+/* Whoever waits for the answer to a request that does not run waits no longer. */
+static void answer_unrun(struct door *door, struct message *message, void *socket, const char *why)
 {
     struct job *job = job_create(door, socket, message);
     if (!job)
@@ -101,7 +101,7 @@ static void answer_repeated(struct door *door, struct message *message, void *so
     job->serial = door->serial;
     clock_date(job->started);
     if (reply_wanted(job))
-        reply_repeated(door->io, job);
+        reply_refused(door->io, job, why);
     job_destroy(job);
 }
 
@@ -117,7 +117,14 @@ struct job *door_accept(struct door *door, struct message *message, void *socket
         log_limited(limit, IPCL_LOG_WARN, "%s on the %s socket dropped (%llu so far)",
                     session_verdict_text(verdict), name, session_refused(door->session, verdict));
         if (verdict == SESSION_REPEATED)
-            answer_repeated(door, message, socket);
+            answer_unrun(door, message, socket,
+                         "the request came a second time: it does not run again");
+        return NULL;
+    }
+    if (door == &door->io->cluster && segment_link_unpack(&door->io->segments, message)) {
+        answer_unrun(
+            door, message, socket,
+            "the request's data were lost on the way, or memory is short: submit it again");
         return NULL;
     }
     struct job *job = job_create(door, socket, message);

@@ -268,6 +268,7 @@ static void cleanup(struct io *io)
     registration_release(io);
     abort_release(io);
     recall_release(io);
+    segment_link_close(&io->segments);
     door_close(&io->cluster);
     frontends_close(&io->frontends);
     free(io->parent);

@@ -25,6 +25,7 @@
 #include "plugin/services.h"
 #include "wire/loop.h"
 #include "wire/reach.h"
+#include "wire/segment_link.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -84,8 +85,9 @@ struct io {
     struct registration registration;
     struct heart heart;
     void *registrar;
-    struct door cluster;     /* the schedulers' sockets */
-    long long connecting_ms; /* when to do without a subscriber */
+    struct door cluster;          /* the schedulers' sockets */
+    struct segment_link segments; /* large buffers come and go beside these */
+    long long connecting_ms;      /* when to do without a subscriber */
     long long hub_period_ms;
     struct frontends frontends;
     struct job_list queue;
@@ -241,7 +243,7 @@ void reply_returned(struct io *io, struct job *job);
 void reply_ended(struct io *io, struct job *job);
 /* The request has come before, and does not run again. The reply names no engine: it looks like a
  * controller's refusal. */
-void reply_repeated(struct io *io, struct job *job);
+void reply_refused(struct io *io, struct job *job, const char *why);
 
 /* publish.c */
 /* Releases buffers that were not taken over. */

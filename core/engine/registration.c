@@ -389,6 +389,12 @@ static void set_id(struct io *io, int64_t id)
     trace_name(name, TRACE_PLACE_ENGINES + (int)id);
 }
 
+static void open_segments(struct io *io)
+{
+    segment_link_open(&io->segments, &io->engine->connection, io->cluster.session,
+                      CONNECTION_ENGINE, io->identity, io->engine->life);
+}
+
 static void complete(struct io *io, json_t *content)
 {
     struct ipcl_error error;
@@ -407,6 +413,7 @@ static void complete(struct io *io, json_t *content)
     /* ipyparallel's controller knows no other name. */
     bool routed = json_is_true(json_object_get(content, "routed"));
     io->identity = routed ? io->engine->route : io->engine->uuid;
+    open_segments(io);
     if (connect_all(io, id, &error)) {
         io_stop(io, ENGINE_EXIT_REGISTRATION, error.text);
         return;
@@ -462,6 +469,7 @@ static void complete_again(struct io *io, const json_t *content)
     json_unpack((json_t *)content, "{s?s s?I s?I s?s}", "status", &status, "id", &id, "hb_period",
                 &period_ms, "evalue", &evalue);
     io->registration.again = false;
+    open_segments(io);
     if (strcmp(status, "ok") || id < 0) {
         /* ipyparallel's controller says so if it has not given the engine up. */
         log_info("the controller answers: %s", evalue);

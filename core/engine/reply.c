@@ -144,10 +144,22 @@ static void send_signed(struct io *io, struct job *job, struct message *message)
 {
     if (shell_is_task(io, job))
         recall_keep(io, job, message);
-    if (message_send(message, job->socket))
+    if (message_send(message, job->socket)) {
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
                     zmq_strerror(errno));
+        segment_link_recall(&io->segments, message);
+    }
     trace_step(TRACE_ANSWER, job->msg_id, strlen(job->msg_id), -1);
+}
+
+/* Large buffers go to our controller as segments. Returns 0 or -1 with `error` set. */
+static int hand_over_large(struct io *io, const struct job *job, struct message *message,
+                           struct ipcl_error *error)
+{
+    if (job->door != &io->cluster)
+        return 0;
+    segment_link_pack(&io->segments, message);
+    return segment_link_give(&io->segments, message) ? ipcl_error_set(error, "out of memory") : 0;
 }
 
 /* Takes the buffers over, also on failure. Returns 0, or -1 with `error` set: the reply cannot be
@@ -176,6 +188,7 @@ static int send_reply(struct io *io, struct job *job, const json_t *content, con
     else if (publish_append(&message, buffers, buffer_count))
         failed = ipcl_error_set(error, "out of memory");
     else if (message_check_frames(&message, job->door->frame_bytes_max, error) ||
+             hand_over_large(io, job, &message, error) ||
              door_sign(job->door, door_channel(job->door, job->socket, &message), &message, error))
         failed = -1;
     else
@@ -251,10 +264,9 @@ void reply_ended(struct io *io, struct job *job)
     json_decref(content);
 }
 
-void reply_repeated(struct io *io, struct job *job)
+void reply_refused(struct io *io, struct job *job, const char *why)
 {
-    json_t *content = error_content(io, "ConnectionError",
-                                    "the request came a second time: it does not run again");
+    json_t *content = error_content(io, "ConnectionError", why);
     json_t *metadata = json_pack("{s:n}", "engine");
     reply_send(io, job, content, metadata, NULL, 0);
     json_decref(metadata);

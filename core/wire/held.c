@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/segment.h"
+
 /* Frames of these sizes are looked for among those that other messages have. */
 #define SHARED_LEAST 32
 #define SHARED_MOST  (1 << 20)
@@ -75,12 +77,18 @@ static void release(struct held_part *part)
         return;
     if (part->slot)
         *part->slot = NULL;
-    all_bytes -= zmq_msg_size(&part->frame);
+    all_bytes -= segment_frame_bytes(&part->frame);
     zmq_msg_close(&part->frame);
     free(part);
 }
 
-/* By reference where it is large, otherwise a copy. */
+/* Whether a frame is large, or owns a segment: that goes with the frame's last copy. */
+static bool is_by_reference(zmq_msg_t *frame)
+{
+    return zmq_msg_size(frame) > HELD_COPIED_BYTES || segment_is_reference(frame);
+}
+
+/* By reference, or a copy. */
 static struct held_part *make_part(zmq_msg_t *frame)
 {
     size_t size = zmq_msg_size(frame);
@@ -88,7 +96,7 @@ static struct held_part *make_part(zmq_msg_t *frame)
     if (!part)
         return NULL;
     part->users = 1;
-    if (size > HELD_COPIED_BYTES) {
+    if (is_by_reference(frame)) {
         zmq_msg_init(&part->frame);
         zmq_msg_copy(&part->frame, frame);
     } else if (zmq_msg_init_size(&part->frame, size)) {
@@ -97,7 +105,7 @@ static struct held_part *make_part(zmq_msg_t *frame)
     } else {
         memcpy(zmq_msg_data(&part->frame), zmq_msg_data(frame), size);
     }
-    all_bytes += size;
+    all_bytes += segment_frame_bytes(frame);
     return part;
 }
 
@@ -118,7 +126,7 @@ static uint64_t mark_of(const unsigned char *data, size_t size)
 static struct held_part *share(struct held_pool *pool, zmq_msg_t *frame)
 {
     size_t size = zmq_msg_size(frame);
-    if (!pool || size < SHARED_LEAST || size > SHARED_MOST)
+    if (!pool || size < SHARED_LEAST || size > SHARED_MOST || segment_is_reference(frame))
         return NULL;
     uint64_t mark = mark_of(zmq_msg_data(frame), size);
     struct slot *slot = &pool->slots[(mark >> 32) % SLOTS];
@@ -153,7 +161,7 @@ static int find_parts(struct message *message, struct held_pool *pool, struct he
         zmq_msg_t *frame = &message->frames[i];
         bool shareable = i != own + MESSAGE_SIGNATURE && i != own + MESSAGE_HEADER;
         parts[i] = shareable ? share(pool, frame) : NULL;
-        if (!parts[i] && zmq_msg_size(frame) > HELD_COPIED_BYTES && !(parts[i] = make_part(frame)))
+        if (!parts[i] && is_by_reference(frame) && !(parts[i] = make_part(frame)))
             return -1;
         *count += parts[i] != NULL;
         *bytes += parts[i] ? 0 : zmq_msg_size(frame);

@@ -114,3 +114,12 @@ void local_choose(struct connection *connection, int port)
                         !strcmp(host, connection->local_host) && !folder_of(connection, folder) &&
                         is_private(folder) && is_listened_on(connection->local_interface, port);
 }
+
+int local_segments(const struct connection *connection, char path[LOCAL_SEGMENTS_BYTES])
+{
+    char folder[SOCKET_FOLDER_BYTES];
+    if (folder_of(connection, folder))
+        return -1;
+    snprintf(path, LOCAL_SEGMENTS_BYTES, "%s/segments", folder);
+    return 0;
+}

@@ -22,5 +22,9 @@ void local_withdraw(struct connection *connections[CONNECTION_ROLES]);
  * if there are any on this host, no other user can have put them there, and the one in the place of
  * `port` is listened on. */
 void local_choose(struct connection *connection, int port);
+#define LOCAL_SEGMENTS_BYTES (SOCKET_FOLDER_BYTES + 16)
+/* Writes the path of the socket by which segments are handed over (segment_link.h); it is beside
+ * the local sockets. Returns 0, or -1 if there are none. */
+int local_segments(const struct connection *connection, char path[LOCAL_SEGMENTS_BYTES]);
 
 #endif

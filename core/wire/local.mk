@@ -13,6 +13,8 @@ core_wire_libwire_bare_la_SOURCES = \
 	core/wire/published.c core/wire/published.h \
 	core/wire/reach.c core/wire/reach.h \
 	core/wire/seal.c core/wire/seal.h \
+	core/wire/segment.c core/wire/segment.h \
+	core/wire/segment_link.c core/wire/segment_link.h \
 	core/wire/serializer.c core/wire/serializer.h \
 	core/wire/session.c core/wire/session.h \
 	core/wire/socket.c core/wire/socket.h \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "wire/loop.h"
+#include "wire/segment.h"
 
 /* A frame's bytes may be written in one of our threads and read in another, with libzmq in between.
  * ThreadSanitizer does not see how libzmq orders that, because libzmq is not built with it: so it
@@ -234,7 +235,7 @@ int message_check_frames(const struct message *message, int64_t frame_bytes_max,
                          struct ipcl_error *error)
 {
     for (size_t i = 0; i < message->count; i++)
-        if (message_check_frame(zmq_msg_size(&message->frames[i]), frame_bytes_max, error))
+        if (message_check_frame(segment_frame_bytes(&message->frames[i]), frame_bytes_max, error))
             return -1;
     return 0;
 }
@@ -371,7 +372,7 @@ size_t message_bytes(const struct message *message)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < message->count; i++)
-        bytes += zmq_msg_size(&message->frames[i]);
+        bytes += segment_frame_bytes(&message->frames[i]);
     return bytes;
 }
 

@@ -160,7 +160,7 @@ static inline zmq_msg_t *message_last_frame(struct message *message)
 {
     return &message->frames[message->count - 1];
 }
-/* The bytes of all frames. */
+/* The bytes of all frames, and of the segments that they refer to (segment.h). */
 size_t message_bytes(const struct message *message);
 
 /* Gives `to`, which has the same buffers, the tag of `from`, so that it is not computed again. */

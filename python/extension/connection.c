@@ -4,6 +4,9 @@
 #include <limits.h>
 #include <stdlib.h>
 
+/* While less is copied, nobody misses the interpreter's lock. */
+#define COPIED_ALONE_BYTES ((size_t)1 << 20)
+
 struct connection {
     PyObject_HEAD
     struct ipcl_client *client; /* NULL once closed */
@@ -156,6 +159,30 @@ static bool text_of(PyObject *object, const char **text)
     return *text || object == Py_None;
 }
 
+/* Gives the interpreter's lock away while much is copied. `list` had the buffers. */
+struct copying {
+    PyObject *held; /* small buffers are its members' */
+    PyThreadState *state;
+};
+
+static void copying_begin(struct copying *copying, const struct ipcl_submission *request,
+                          PyObject *list)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < request->buffer_count; i++)
+        bytes += request->buffers[i].size;
+    copying->held = bytes >= COPIED_ALONE_BYTES ? PyList_AsTuple(list) : NULL;
+    PyErr_Clear();
+    copying->state = copying->held ? PyEval_SaveThread() : NULL;
+}
+
+static void copying_end(struct copying *copying)
+{
+    if (copying->state)
+        PyEval_RestoreThread(copying->state);
+    Py_XDECREF(copying->held);
+}
+
 static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct ipcl_submission request = {0};
@@ -179,8 +206,11 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
     struct ipcl_buffer *buffers = client ? buffers_from(args[5], &request.buffer_count) : NULL;
     struct ipcl_future *future = NULL;
     if (buffers) {
+        struct copying copying;
         request.buffers = buffers;
+        copying_begin(&copying, &request, args[5]);
         future = ipcl_submit(client, &request, &error);
+        copying_end(&copying);
         if (!future)
             PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
                             error.text);
@@ -225,9 +255,13 @@ static int *ids_from(PyObject *list, size_t *count)
     return ids;
 }
 
-static PyObject *connection_broadcast(PyObject *self, PyObject *args)
+typedef int submit_to_engines(struct ipcl_client *client, const struct ipcl_submission *submission,
+                              const int *engine_ids, size_t count, struct ipcl_future **futures,
+                              struct ipcl_error *error);
+
+static PyObject *submit_to(PyObject *self, PyObject *args, submit_to_engines *submit)
 {
-    struct ipcl_submission request = {0};
+    struct ipcl_submission request = {.channel = IPCL_CHANNEL_DIRECT};
     struct ipcl_error error;
     PyObject *engines, *sequence, *list = NULL;
     size_t count;
@@ -244,8 +278,12 @@ static PyObject *connection_broadcast(PyObject *self, PyObject *args)
     struct ipcl_buffer *buffers =
         ids && futures ? buffers_from(sequence, &request.buffer_count) : NULL;
     if (buffers) {
+        struct copying copying;
         request.buffers = buffers;
-        if (!ipcl_broadcast(client, &request, ids, count, futures, &error))
+        copying_begin(&copying, &request, sequence);
+        int status = submit(client, &request, ids, count, futures, &error);
+        copying_end(&copying);
+        if (!status)
             list = list_of(futures, (Py_ssize_t)count);
         else
             PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
@@ -258,6 +296,16 @@ static PyObject *connection_broadcast(PyObject *self, PyObject *args)
     PyMem_Free(ids);
     PyMem_Free(futures);
     return list;
+}
+
+static PyObject *connection_submit_each(PyObject *self, PyObject *args)
+{
+    return submit_to(self, args, ipcl_submit_each);
+}
+
+static PyObject *connection_broadcast(PyObject *self, PyObject *args)
+{
+    return submit_to(self, args, ipcl_broadcast);
 }
 
 static PyObject *connection_fetch(PyObject *self, PyObject *args)
@@ -306,6 +354,8 @@ static PyMethodDef connection_methods[] = {
      "wait_for_engines(count, timeout=None)"},
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
+    {"submit_each", connection_submit_each, METH_VARARGS,
+     "submit_each(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
     {"broadcast", connection_broadcast, METH_VARARGS,
      "broadcast(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
     {"fetch", connection_fetch, METH_VARARGS,

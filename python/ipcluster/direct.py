@@ -34,8 +34,11 @@ class DirectView(View):
     def _submit_to(self, targets, block, fname, msg_type, content=None, buffers=()):
         """One request for each target."""
         ids = self.client.requests.targets_of(targets)
-        submit, metadata = self.client.requests.submit, self.metadata()
-        children = [submit(self.channel, each, msg_type, content, metadata, list(buffers)) for each in ids]
+        requests, metadata = self.client.requests, self.metadata()
+        if len(ids) == 1:
+            children = [requests.submit(self.channel, ids[0], msg_type, content, metadata, list(buffers))]
+        else:
+            children = requests.submit_each(ids, msg_type, content, metadata, list(buffers))
         return AsyncResult(self.client, children[0] if isinstance(targets, int) else children, fname, ids)
 
     def _apply(self, f, args=(), kwargs=None, targets=None, block=None):

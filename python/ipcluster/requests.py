@@ -101,9 +101,16 @@ class Requests:
             self._note(future)
         return future
 
+    def submit_each(self, engine_ids, msg_type, content, metadata, buffers):
+        """A direct request to each of these engines; large buffers leave once for all of them."""
+        return self._to_engines(self._connection.submit_each, engine_ids, msg_type, content, metadata, buffers)
+
     def broadcast(self, engine_ids, msg_type, content, metadata, buffers):
+        return self._to_engines(self._connection.broadcast, engine_ids, msg_type, content, metadata, buffers)
+
+    def _to_engines(self, submit, engine_ids, *request):
         try:
-            futures = self._connection.broadcast(engine_ids, msg_type, content, metadata, buffers)
+            futures = submit(engine_ids, *request)
         except ValueError:
             self.targets_of(engine_ids)
             raise

@@ -1,7 +1,10 @@
 """Fixtures of several files: a client's package, its views and a gate, and peers for tests that play the controller of an engine, or the
 clients and engines of a controller."""
 
+import contextlib
 import os
+import tempfile
+from pathlib import Path
 
 import controller_peer
 import engine_peer
@@ -9,7 +12,7 @@ import own_slurm
 import pytest
 import ssh_hosts
 
-from support import wait_until
+from support import ANOTHER, wait_until
 
 
 @pytest.fixture
@@ -142,3 +145,19 @@ def box(sandbox):
         # Open MPI unloads its components, so that their leaks have no names: the slow unwinder finds their callers, which have names.
         sandbox.env["ASAN_OPTIONS"] += ":fast_unwind_on_malloc=0"
     return sandbox
+
+
+@pytest.fixture
+def as_another():
+    """Words before a command, which runs it as another user."""
+    return ["setpriv", f"--reuid={ANOTHER}", f"--regid={ANOTHER}", "--clear-groups", "--"]
+
+
+@pytest.fixture
+def everybodys():
+    """A folder for temporary files that all users share."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        yield Path(folder)
+    with contextlib.suppress(OSError):
+        os.rmdir(f"/tmp/ipcluster-{os.geteuid()}")

@@ -1,22 +1,19 @@
 """Local sockets: programs of the controller's host and user connect by them, all others by TCP, encrypted."""
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import socket
 import stat
-import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 
 from controller_peer import Engine
-from support import PYTHON
+from support import ANOTHER, PYTHON
 
-ANOTHER = 12345  # a user
 LISTENERS = []  # which stay open
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 WAY = """
@@ -35,11 +32,6 @@ def by_tcp(pid):
     return [c for c in psutil.Process(pid).connections("tcp") if c.raddr]
 
 
-@pytest.fixture
-def as_another():
-    return ["setpriv", f"--reuid={ANOTHER}", f"--regid={ANOTHER}", "--clear-groups", "--"]
-
-
 def test_programs_of_the_controllers_host_connect_by_local_sockets_in_a_private_folder(new_cluster):
     cluster = new_cluster(2)
     folder = local(cluster.client_file)
@@ -50,16 +42,6 @@ def test_programs_of_the_controllers_host_connect_by_local_sockets_in_a_private_
     client.close()
     cluster.controller.stop(signal.SIGTERM)
     assert not folder.exists()
-
-
-@pytest.fixture
-def everybodys():
-    """A folder for temporary files that all users share."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o1777)
-        yield Path(folder)
-    with contextlib.suppress(OSError):
-        os.rmdir(f"/tmp/ipcluster-{os.geteuid()}")
 
 
 def lead_elsewhere(file):

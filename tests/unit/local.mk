@@ -52,6 +52,7 @@ UNIT_TESTS = \
 	tests/unit/test_serial_json \
 	tests/unit/test_serial_msgpack \
 	tests/unit/test_seal \
+	tests/unit/test_segment \
 	tests/unit/test_session \
 	tests/unit/test_settings \
 	tests/unit/test_settings_args \
@@ -191,6 +192,8 @@ tests_unit_test_seal_SOURCES = tests/unit/test_seal.c
 tests_unit_test_seal_LDADD = $(UNIT_LIBS)
 tests_unit_test_window_SOURCES = tests/unit/test_window.c
 tests_unit_test_window_LDADD = $(UNIT_LIBS)
+tests_unit_test_segment_SOURCES = tests/unit/test_segment.c
+tests_unit_test_segment_LDADD = $(UNIT_LIBS)
 tests_unit_test_session_SOURCES = tests/unit/test_session.c
 tests_unit_test_session_LDADD = $(UNIT_LIBS)
 tests_unit_test_decoder_noise_SOURCES = tests/unit/test_decoder_noise.c

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "controller/delivery/flight.h"
+#include "controller/exchange/segments.h"
 #include "wire/held.h"
 #include "controller/delivery/outbox.h"
 #include "controller/delivery/reply.h"
@@ -169,9 +170,11 @@ static enum fate deliver(struct early *early, struct early_reply *reply, struct 
     bool certain = !is_nameless(client) || !*reply->session;
     certain |= find_way(early, message, reply->session);
     /* Signed anew, because others may have been sent to this client meanwhile. */
-    if (reply_sign(early->seal, message, true) ||
-        outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN)
+    if (segments_give(early->seal->role, message) || reply_sign(early->seal, message, true) ||
+        outbox_send(early->outbox, message, 0) != OUTBOX_TAKEN) {
+        segments_recall(early->seal->role, message);
         return ABSENT;
+    }
     reply->sent = true;
     return certain ? DELIVERED : KEPT;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "controller/exchange/segments.h"
 
 /* This part of what may wait is for errors. */
 #define ERRORS_SHARE 8
@@ -38,10 +39,13 @@ static void replies_drop(struct replies *replies)
 static enum outbox_fate replies_send_now(struct replies *replies, struct message *message,
                                          size_t reserve)
 {
-    if (reply_sign(replies->seal, message, replies->early.until_ms))
+    if (segments_give(replies->seal->role, message) ||
+        reply_sign(replies->seal, message, replies->early.until_ms))
         return OUTBOX_FULL;
     struct early_reply *copy = early_address(&replies->early, message);
     enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
+    if (fate != OUTBOX_TAKEN)
+        segments_recall(replies->seal->role, message);
     if (fate == OUTBOX_ABSENT)
         early_hold(&replies->early, message, copy);
     return fate;
@@ -138,10 +142,15 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
         seal_verify(replies->seal, message, zmq_msg_data(client), zmq_msg_size(client));
     const char *why = answer_to(replies, verdict, message, &ename);
     if (verdict == SESSION_ACCEPTED && message_identities(message) == identities) {
-        if (!message_check_frames(message, replies->frame_bytes_max, &large))
-            return true;
-        why = large.text;
         reason = REFUSED_TOO_LARGE;
+        if (message_check_frames(message, replies->frame_bytes_max, &large)) {
+            why = large.text;
+        } else if (segments_take(replies->seal->role, message)) {
+            why = "the request's data are not there: submit it again";
+            reason = REFUSED_MEMORY;
+        } else {
+            return true;
+        }
     }
     if (verdict == SESSION_ACCEPTED)
         refusal_note(refusal, reason, why);

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/clock.h"
+#include "controller/exchange/segments.h"
 #include "wire/held.h"
 #include "wire/loop.h"
 
@@ -187,12 +188,15 @@ static enum outbox_fate target_send(struct targets *targets, const struct target
                                     struct message *message)
 {
     const char *name = routes_of(&targets->routes, target->uuid);
-    if (seal_sign(targets->seal, message, name, strlen(name), target->sealed, NULL) ||
+    if (segments_give_to(name, message) ||
+        seal_sign(targets->seal, message, name, strlen(name), target->sealed, NULL) ||
         message_replace(message_peer(message), name, strlen(name)))
         return OUTBOX_FULL;
     enum outbox_fate fate = outbox_send(&targets->outbox, message, 0);
-    if (fate != OUTBOX_TAKEN)
-        message_replace(message_peer(message), target->uuid, strlen(target->uuid));
+    if (fate == OUTBOX_TAKEN)
+        return fate;
+    segments_recall_from(name, message);
+    message_replace(message_peer(message), target->uuid, strlen(target->uuid));
     return fate;
 }
 

@@ -44,6 +44,18 @@ int room_open(struct ipcl_error *error)
     return gate_open((size_t)most, error);
 }
 
+static int segments; /* connections of each program for them */
+
+void room_expect_segments(void)
+{
+    segments = 1;
+}
+
+int room_engine_connections(void)
+{
+    return ROOM_ENGINE_CONNECTIONS + segments;
+}
+
 void room_announce(void)
 {
     int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -54,8 +66,9 @@ void room_announce(void)
     log_info(
         "%ld file descriptors (ulimit -n): room for %ld engines, or %ld clients (an engine has "
         "%d connections, a client %d)",
-        limits_descriptors(), room / ROOM_ENGINE_CONNECTIONS, room / ROOM_CLIENT_CONNECTIONS,
-        ROOM_ENGINE_CONNECTIONS, ROOM_CLIENT_CONNECTIONS);
+        limits_descriptors(), room / room_engine_connections(),
+        room / (ROOM_CLIENT_CONNECTIONS + segments), room_engine_connections(),
+        ROOM_CLIENT_CONNECTIONS + segments);
 }
 
 int room_for(size_t connections, struct ipcl_error *error)

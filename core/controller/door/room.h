@@ -29,6 +29,11 @@
 /* Raises the limit of file descriptors as far as this user may. Before there is a socket. Returns
  * 0, or -1 with `error` set. */
 int room_open(struct ipcl_error *error);
+/* Says that each engine and each client has one connection more: segments are offered. Main's
+ * thread, before there are others. */
+void room_expect_segments(void);
+/* How many connections an engine has. */
+int room_engine_connections(void);
 /* Logs for how many engines or clients there is room. Call when all sockets are made. */
 void room_announce(void);
 /* Whether there is room for this many more connections. Returns 0, or -1 with `error` set. Any

@@ -40,6 +40,7 @@ struct controller {
                                      as a client */
     bool encrypted;
     bool local_sockets; /* programs of this host are to connect by sockets in a private folder */
+    bool shared_memory; /* these hand each other large buffers as segments (wire/segment.h) */
     unsigned char life[SEAL_LIFE_BYTES]; /* of this controller only */
     uint64_t counter;                    /* where the counters of its seals begin; 0: at the
                                             clock */

@@ -10,6 +10,7 @@
 #include "base/ending.h"
 #include "base/trace.h"
 #include "controller/delivery/reply.h"
+#include "controller/exchange/segments.h"
 #include "wire/published.h"
 
 /* Clients that subscribe within this time are told together: a notification goes to all of them. */
@@ -216,7 +217,7 @@ static long long hub_on_tick(void *self, long long now_ms)
 {
     struct hub *hub = self;
     count_engines(hub);
-    long long due = hub_engines_tick(hub, now_ms);
+    long long due = clock_sooner(hub_engines_tick(hub, now_ms), segments_tick(now_ms));
     if (hub->subscribed_ms && now_ms >= hub->subscribed_ms + SUBSCRIPTION_WAIT_MS)
         hub_tell_late_engines(hub);
     if (hub->end_ms && now_ms >= end_due(hub)) {
@@ -270,6 +271,7 @@ static void hub_destroy(void *self)
     engines_release(&hub->engines);
     routes_release(&hub->routes);
     loop_destroy(hub->loop);
+    segments_close();
     free(hub);
 }
 
@@ -326,6 +328,15 @@ static int hub_open_sockets(struct hub *hub, struct controller *controller,
     return controller->store ? hub_open_records(hub, error) : 0;
 }
 
+static int hear_of_segments(struct hub *hub, struct ipcl_error *error)
+{
+    segments_open(hub->controller);
+    if (segments_descriptor() < 0 ||
+        !loop_add_fd(hub->loop, segments_descriptor(), segments_look, NULL))
+        return 0;
+    return ipcl_error_set(error, "hub: the socket of segments cannot be polled");
+}
+
 static void *hub_create(struct controller *controller, struct ipcl_error *error)
 {
     struct hub *hub = controller_allocate(sizeof(*hub), error);
@@ -337,7 +348,8 @@ static void *hub_create(struct controller *controller, struct ipcl_error *error)
     hub->loop = loop_create("hub", error);
     hub->hooks = controller->hub_hooks;
     if (!hub->loop || ledger_init(&hub->ledger, error) ||
-        hub_open_sockets(hub, controller, error) || (hub->hooks && hub->hooks->open(hub, error))) {
+        hub_open_sockets(hub, controller, error) || hear_of_segments(hub, error) ||
+        (hub->hooks && hub->hooks->open(hub, error))) {
         hub_destroy(hub);
         return NULL;
     }

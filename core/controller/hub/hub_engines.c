@@ -108,7 +108,7 @@ long long hub_expires_ms(const struct hub *hub)
 static int has_room(const struct hub *hub, struct query *query, size_t connections,
                     struct ipcl_error *error)
 {
-    if (!room_for(connections + waiting_engines(hub) * ROOM_ENGINE_CONNECTIONS, error))
+    if (!room_for(connections + waiting_engines(hub) * (size_t)room_engine_connections(), error))
         return 0;
     query->ename = "RuntimeError";
     return -1;
@@ -146,7 +146,7 @@ static struct hub_engine *accept_engine(struct hub *hub, struct query *query, lo
     const char *route = route_of(query->content);
     hub_finish_end(hub, json_string_value(uuid), wanted);
     struct hub_engine *engine = engines_by_uuid(&hub->engines, json_string_value(uuid));
-    if (!engine && has_room(hub, query, ROOM_ENGINE_CONNECTIONS - 1, error))
+    if (!engine && has_room(hub, query, (size_t)room_engine_connections() - 1, error))
         return NULL;
     if (!is_its_own(hub, json_string_value(uuid), route)) {
         ipcl_error_set(error, "uuid '%.*s' is in use by another engine", ENGINE_UUID_BYTES,
@@ -281,8 +281,8 @@ int hub_answer_connection(struct hub *hub, struct query *query, struct ipcl_erro
      * of them says so. */
     json_int_t connections = ROOM_CLIENT_CONNECTIONS - 1;
     json_unpack(query->content, "{s?I}", "connections", &connections);
-    if (connections > ROOM_CLIENT_CONNECTIONS)
-        connections = ROOM_CLIENT_CONNECTIONS;
+    if (connections > ROOM_CLIENT_CONNECTIONS + 1)
+        connections = ROOM_CLIENT_CONNECTIONS + 1;
     if (connections > 0 && has_room(hub, query, (size_t)connections, error))
         return -1;
     query->reply =

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "controller/delivery/reply.h"
 #include "controller/records/records.h"
+#include "wire/segment.h"
 
 static void records_release_frame(void *owner)
 {
@@ -23,6 +24,8 @@ struct ipcl_buffer *records_buffers(struct message *message, size_t *count)
             break;
         zmq_msg_init(frame);
         zmq_msg_copy(frame, message_buffer(message, i));
+        if (segment_is_reference(frame))
+            segment_open(frame); /* a record outlives every program */
         buffers[(*count)++] = (struct ipcl_buffer){.data = zmq_msg_data(frame),
                                                    .size = zmq_msg_size(frame),
                                                    .owner = frame,

@@ -1,6 +1,7 @@
 /* Messages to engines: signed, noted as given out, and sent. The task thread. */
 #include <string.h>
 
+#include "controller/exchange/segments.h"
 #include "controller/schedulers/task.h"
 
 static struct handout handout_of(const struct task *task)
@@ -16,7 +17,8 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
     size_t size = strlen(name);
     if (task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker))
         return -1;
-    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
+    if (segments_give_to(name, message) ||
+        seal_sign(seal, message, name, size, worker->sealed, NULL))
         return -1;
     if (task) {
         struct handout handout = handout_of(task);
@@ -26,6 +28,7 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
     }
     if (!message_send_to(message, scheduler->engines, name, size))
         return 0;
+    segments_recall_from(name, message);
     if (task)
         handouts_undo(scheduler->handouts);
     return -1;

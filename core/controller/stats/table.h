@@ -53,6 +53,11 @@ METRIC_BY(GAUGE, engines, "state", stats_engine_states,
           "Engines: busy with tasks or requests, idle, or starting: their hearts do not beat yet.")
 METRIC(COUNTER, engines_registered, "Engines that have registered, in all.")
 METRIC(COUNTER, engines_departed, "Engines that have left or died, in all.")
+METRIC(GAUGE, segments, "Large buffers in shared memory that wait in the controller.")
+METRIC(GAUGE, segments_bytes, "Memory of these.")
+METRIC(COUNTER, segments_opened,
+       "Large buffers that went on in their messages, because who gets them shares no memory, or "
+       "does not read, or descriptors are short.")
 METRIC(GAUGE, requests_pending,
        "Tasks and direct requests that have no answer yet, as far as the hub knows.")
 METRIC(GAUGE, tasks_unassigned, "Tasks among these that no engine has.")

@@ -151,7 +151,8 @@ enum ipcl_channel {
 
 /* A request. It is borrowed during ipcl_submit(), but its buffers are taken over: each is released
  * when it was sent, also when the submission fails. Buffers above IPCL_COPY_BYTES are not copied;
- * they are released in a thread of libzmq. */
+ * they are released in a thread of libzmq. The exception are buffers of a mebibyte or more, if the
+ * controller is on this host and shares memory: they are copied there, and released, at once. */
 struct ipcl_submission {
     enum ipcl_channel channel;
     int engine_id;        /* IPCL_CHANNEL_DIRECT and _CONTROL */
@@ -166,6 +167,15 @@ struct ipcl_submission {
  * such engine, a text is not a JSON mapping, or the client is closed. */
 struct ipcl_future *ipcl_submit(struct ipcl_client *client,
                                 const struct ipcl_submission *submission, struct ipcl_error *error);
+
+/* Sends a request to each of `count` engines. It is ipcl_submit() for each, by the same channel
+ * (IPCL_CHANNEL_DIRECT or _CONTROL), but the requests have their buffers in common. `engine_id` of
+ * the submission has no effect. Fills `futures`, one for each engine in the order of `engine_ids`;
+ * the caller releases them. Returns 0, or -1 with `error` set and no future left behind; then the
+ * first engines may have got their request. The buffers are taken over in any case. */
+int ipcl_submit_each(struct ipcl_client *client, const struct ipcl_submission *submission,
+                     const int *engine_ids, size_t count, struct ipcl_future **futures,
+                     struct ipcl_error *error);
 
 /* Sends one request to `count` engines; name each engine once. The payload leaves this process
  * once, and the controller hands it to each engine without a copy. `channel` and `engine_id` of the
