@@ -2,6 +2,7 @@
 docs/reference/wire.md draws it."""
 
 import hmac
+import io
 from types import SimpleNamespace
 
 DELIMITER = b"<IDS|MSG>"
@@ -9,6 +10,13 @@ DELIMITER = b"<IDS|MSG>"
 PARTS = ("signature", "header", "parent", "metadata", "content")
 # What a signature is over: one behind the other.
 SIGNED = ("header", "parent", "metadata", "content")
+# What an envelope begins with (core/wire/envelope.h).
+ENVELOPE = b"\0ipcluster envelope 1\0"
+NUMBER_BYTES = 4
+
+
+def _number(number):
+    return number.to_bytes(NUMBER_BYTES, "big")
 
 
 def make(identities=(), buffers=(), **parts):
@@ -36,6 +44,30 @@ def signed(frames, key, digest="sha256"):
     message = read(frames)
     covered = b"".join(getattr(message, name) for name in SIGNED)
     return changed(frames, signature=hmac.new(key, covered, digest).hexdigest().encode())
+
+
+def enveloped(messages):
+    """The frames of an envelope with these messages."""
+    parts = [ENVELOPE, _number(len(messages))]
+    for frames in messages:
+        parts += [_number(len(frames)), *(_number(len(frame)) for frame in frames), *frames]
+    return [b"".join(parts)]
+
+
+def opened(frames):
+    """The messages of an envelope, or this message, as lists of frames."""
+    if not frames[0].startswith(ENVELOPE):
+        return [frames]
+    data = io.BytesIO(frames[0][len(ENVELOPE) :])
+
+    def number():
+        return int.from_bytes(data.read(NUMBER_BYTES), "big")
+
+    messages = []
+    for _ in range(number()):
+        sizes = [number() for _ in range(number())]
+        messages.append([data.read(size) for size in sizes])
+    return messages
 
 
 def is_message(frames):

@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "client/future_private.h"
 #include "wire/connection.h"
+#include "wire/envelope.h"
 #include "wire/loop.h"
 #include "wire/reach.h"
 #include "wire/seal.h"
@@ -85,7 +86,8 @@ struct client_io {
     struct session *session;
     struct segment_link segments; /* large buffers come and go beside the sockets */
     struct seal seals[SOCKET_COUNT];
-    unsigned char life[SEAL_LIFE_BYTES]; /* the controller's */
+    unsigned char life[SEAL_LIFE_BYTES];     /* the controller's */
+    struct envelopes requests[SOCKET_COUNT]; /* what is submitted and not sent yet */
     bool held; /* nothing is sent: submissions wait for the controller, or to know its life */
     bool json; /* the cluster's serialization is JSON, so texts need no packing */
     struct ipcl_future *awaited; /* a hash by number: not resolved, or with incomplete output */

@@ -114,6 +114,7 @@ void *client_io_main(void *argument)
         .tunnel = check_tunnel,
     };
     struct ipcl_error error;
+    send_prepare(client);
     if (sockets_open(client, &handlers, &error) || connect_to_controller(client, &error)) {
         client_set_state(client, CLIENT_FAILED, &error);
     } else {

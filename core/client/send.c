@@ -1,6 +1,7 @@
 /* Sending what was submitted. I/O thread. */
 #include "client/send_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,6 +93,10 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
     atomic_store(&client->shares, io->segments.connected);
     if (failed || sockets_sign(client, socket, message, NULL))
         return -1;
+    bool again = submission->future && submission->future->sent_again;
+    if (client->connection.sealed && !again &&
+        envelopes_put(&io->requests[socket], "", 0, message, 0))
+        return 0;
     if (!message_send(message, io->sockets[socket]))
         return 0;
     segment_link_recall(&io->segments, message);
@@ -128,6 +133,12 @@ static void keep(struct ipcl_client *client, struct submission *submission)
         return;
     client->io.kept_bytes += size;
     future->kept = submission;
+}
+
+static void send_envelopes(struct client_io *io)
+{
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        envelopes_close(&io->requests[index]);
 }
 
 bool send_again(struct ipcl_client *client, struct ipcl_future *future)
@@ -172,6 +183,21 @@ static void fail_unsent(void *client, struct ipcl_future *future)
             future, "ClusterError",
             "the request could not be sent: its content or metadata nests too deeply, or memory "
             "is short"));
+}
+
+static void send_envelope(void *self, struct message *envelope)
+{
+    struct client_way *way = self;
+    if (message_send(envelope, way->client->io.sockets[way->index]))
+        log_limited(&way->client->io.refusal_limit, IPCL_LOG_ERROR, "requests were not sent: %s",
+                    zmq_strerror(errno));
+}
+
+void send_prepare(struct ipcl_client *client)
+{
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        envelopes_prepare(&client->io.requests[index], client->connection.frame_bytes_max,
+                          send_envelope, &client->io.ways[index]);
 }
 
 static void trace_submit(const struct ipcl_future *future)
@@ -225,6 +251,7 @@ void send_submitted(struct ipcl_client *client)
         message_clear(&message);
     }
     message_close(&message);
+    send_envelopes(&client->io);
 }
 
 void send_woken(void *self)
@@ -242,4 +269,6 @@ void send_release(struct client_io *io)
         free(caches[i]->text);
         free(caches[i]->packed);
     }
+    for (int index = 0; index < SOCKET_COUNT; index++)
+        envelopes_release(&io->requests[index]);
 }

@@ -4,6 +4,8 @@
 
 #include "client/client_private.h"
 
+/* Before anything is sent. */
+void send_prepare(struct ipcl_client *client);
 /* Sends everything that was submitted. */
 void send_submitted(struct ipcl_client *client);
 /* The same for `self`, a struct ipcl_client whose thread was woken. */

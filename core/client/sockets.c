@@ -87,12 +87,13 @@ static int open_one(struct ipcl_client *client, enum client_socket index, const 
     io->ways[index] = (struct client_way){client, index};
     if (!io->sockets[index])
         return -1;
-    if (loop_add(io->loop, io->sockets[index], handlers->message, &io->ways[index]))
+    bool published = options.type == ZMQ_SUB;
+    if ((published ? loop_add : loop_add_open)(io->loop, io->sockets[index], handlers->message,
+                                               &io->ways[index]))
         return ipcl_error_set(error, "cannot poll a socket: %s", zmq_strerror(errno));
     /* Engines' output only: status has other topics, and replies say how much output there is. */
     const char *topic = index == SOCKET_IOPUB ? "engine." : "";
-    if (options.type == ZMQ_SUB &&
-        zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
+    if (published && zmq_setsockopt(io->sockets[index], ZMQ_SUBSCRIBE, topic, strlen(topic)))
         return ipcl_error_set(error, "cannot subscribe: %s", zmq_strerror(errno));
     io->expected |= 1u << index;
     return watch(client, index, handlers->event, error);

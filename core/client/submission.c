@@ -44,8 +44,9 @@ static void release_owner(void *data, void *owner)
 
 /* Makes a frame of a buffer, taking it over also on failure. Returns 0 or -1. */
 static int make_frame(const struct ipcl_client *client, zmq_msg_t *frame,
-                      const struct ipcl_buffer *buffer)
+                      const struct ipcl_buffer *buffer, bool several)
 {
+    size_t least = several ? SEGMENT_LEAST_BYTES : SEGMENT_ALONE_BYTES;
     if (buffer->size <= IPCL_COPY_BYTES) {
         int status = zmq_msg_init_size(frame, buffer->size);
         if (!status && buffer->size)
@@ -54,7 +55,7 @@ static int make_frame(const struct ipcl_client *client, zmq_msg_t *frame,
             buffer->release(buffer->owner);
         return status;
     }
-    if (atomic_load(&client->shares) && buffer->size >= SEGMENT_LEAST_BYTES &&
+    if (atomic_load(&client->shares) && buffer->size >= least &&
         !segment_make(frame, buffer->data, buffer->size)) {
         if (buffer->release)
             buffer->release(buffer->owner);
@@ -108,11 +109,11 @@ static void copy_dropped(char *copy, const char *metadata)
 }
 
 int submission_make_buffers(const struct ipcl_client *client, const struct ipcl_submission *request,
-                            zmq_msg_t *buffers, struct ipcl_error *error)
+                            zmq_msg_t *buffers, bool several, struct ipcl_error *error)
 {
     size_t made = 0;
     while (made < request->buffer_count &&
-           !make_frame(client, &buffers[made], &request->buffers[made]))
+           !make_frame(client, &buffers[made], &request->buffers[made], several))
         made++;
     if (made == request->buffer_count)
         return 0;
@@ -196,7 +197,7 @@ int submission_push(struct ipcl_client *client, const struct ipcl_submission *re
         submission_release_buffers(request, 0);
         return -1;
     }
-    if (submission_make_buffers(client, request, submission->buffers, error)) {
+    if (submission_make_buffers(client, request, submission->buffers, broadcast, error)) {
         free(submission);
         return -1;
     }

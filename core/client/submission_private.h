@@ -37,10 +37,10 @@ int submission_address(struct ipcl_client *client, struct ipcl_future *future, i
 int submission_push(struct ipcl_client *client, const struct ipcl_submission *request,
                     struct ipcl_future *future, struct client_broadcast *broadcast,
                     struct ipcl_error *error);
-/* Makes frames of a request's buffers, which are taken over in any case. Returns 0, or -1 with
- * `error` set. */
+/* Makes frames of a request's buffers, which are taken over in any case. `several` engines will get
+ * them. Returns 0, or -1 with `error` set. */
 int submission_make_buffers(const struct ipcl_client *client, const struct ipcl_submission *request,
-                            zmq_msg_t *buffers, struct ipcl_error *error);
+                            zmq_msg_t *buffers, bool several, struct ipcl_error *error);
 /* The same as submission_push() with frames that other requests have, too, in place of buffers. */
 int submission_push_shared(struct ipcl_client *client, const struct ipcl_submission *request,
                            zmq_msg_t *buffers, struct ipcl_future *future,

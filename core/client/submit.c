@@ -80,7 +80,7 @@ int ipcl_submit_each(struct ipcl_client *client, const struct ipcl_submission *s
         submission_release_buffers(submission, 0);
         return ipcl_error_set(error, "out of memory");
     }
-    if (submission_make_buffers(client, submission, buffers, error)) {
+    if (submission_make_buffers(client, submission, buffers, count > 1, error)) {
         free(buffers);
         return -1;
     }

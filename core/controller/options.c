@@ -61,8 +61,9 @@ static const struct ipcl_option controller_options[] = {
      "Have programs of this host and this user connect by sockets in a private folder beside the "
      "TCP ports. There they need no encryption, and are faster. ipyparallel's connect by TCP."},
     {"shared_memory", IPCL_BOOL, "true", NULL, NULL,
-     "Have programs that connect by local sockets hand each other buffers of a mebibyte or more in "
-     "shared memory, instead of copying them through the sockets."},
+     "Have programs that connect by local sockets hand each other large buffers in shared memory, "
+     "instead of copying them through the sockets: from 32 MiB on, or from 1 MiB on if several "
+     "engines get them."},
     {"allow_unencrypted", IPCL_BOOL, "false", NULL, NULL,
      "Listen on other addresses than loopback even if enable_curve is false. Whoever is on that "
      "network can then read and change messages, and run code."},

@@ -43,6 +43,7 @@ void io_stop(struct io *io, enum engine_exit code, const char *reason)
     io->engine->exit_code = code;
     io->engine->ending = true;
     control_answer_drains(io);
+    reply_flush(io);
     registration_leave(io);
     io->state = IO_STOPPING;
     io->stop_ms = clock_ms() + ENDING_RUNNING_MS;
@@ -85,6 +86,7 @@ static void end_process(struct io *io)
     capture_flush(&io->engine->capture);
     if (io->running && io->running->door && reply_wanted(io->running))
         reply_ended(io, io->running);
+    reply_flush(io);
     frontends_close(&io->frontends);
     usleep(200 * 1000); /* zmq's own thread sends */
     trace_stop();
@@ -192,6 +194,7 @@ static long long tick(void *self, long long now_ms)
         due_ms = clock_sooner(due_ms, registration_again_tick(io, now_ms));
     }
     due_ms = clock_sooner(due_ms, bounds_tick(io, now_ms));
+    due_ms = clock_sooner(due_ms, reply_tick(io, now_ms));
     if (io->draining && io->state != IO_STOPPING && now_ms >= io->stop_ms)
         stop_late(io);
     if (io->state == IO_STOPPING && now_ms >= io->stop_ms)
@@ -245,6 +248,7 @@ int io_prepare(struct io *io, struct ipcl_error *error)
     if (door_open(&io->cluster, io, engine->serial, session, connection, error))
         return -1;
     io->cluster.frame_bytes_max = connection->frame_bytes_max;
+    reply_collect(io);
     count_accepted(io->cluster.seals);
     if (!connection_is_encrypted(connection))
         return 0;
@@ -264,6 +268,7 @@ static void publish_output(void *context, const char *name, const char *text, si
 
 static void cleanup(struct io *io)
 {
+    reply_release(io);
     loop_destroy(io->loop);
     registration_release(io);
     abort_release(io);

@@ -23,6 +23,7 @@
 #include "engine/recall.h"
 #include "engine/usage.h"
 #include "plugin/services.h"
+#include "wire/envelope.h"
 #include "wire/loop.h"
 #include "wire/reach.h"
 #include "wire/segment_link.h"
@@ -110,6 +111,9 @@ struct io {
     size_t parent_size;
     struct door *parent_door;
     const struct ipcl_serial_operations *parent_serial;
+    struct envelopes answers; /* to the schedulers; not sent yet */
+    long long answered_us;    /* when the oldest of them was put there (clock_precise_us()) */
+    bool answering;           /* the tick looks after them */
     struct usage usage;
     struct bounds bounds;
     struct log_limit bad_limit, send_limit, misses_limit;
@@ -244,6 +248,14 @@ void reply_ended(struct io *io, struct job *job);
 /* The request has come before, and does not run again. The reply names no engine: it looks like a
  * controller's refusal. */
 void reply_refused(struct io *io, struct job *job, const char *why);
+
+/* Answers go in envelopes to schedulers that read these. */
+void reply_collect(struct io *io);
+/* Sends the answers that have waited for others to go with them. */
+void reply_flush(struct io *io);
+/* Does so when they have waited long enough. Returns when to be called again. */
+long long reply_tick(struct io *io, long long now_ms);
+void reply_release(struct io *io);
 
 /* publish.c */
 /* Releases buffers that were not taken over. */

@@ -103,6 +103,7 @@ static void meet(struct io *io, const char *life)
 
 void recall_serve(struct io *io, struct job *job)
 {
+    reply_flush(io);
     meet(io, json_string_value(json_object_get(job->content, "life")));
     json_t *here = what_is_here(io), *unbegun = json_array(), *gone = json_array(), *counter;
     const char *msg_id;

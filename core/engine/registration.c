@@ -364,8 +364,8 @@ static int connect_all(struct io *io, int64_t id, struct ipcl_error *error)
     door->shell = io_socket(io, ZMQ_ROUTER, io->identity, NULL, error);
     door->control = io_socket(io, ZMQ_ROUTER, io->identity, NULL, error);
     door->iopub = io_socket(io, ZMQ_XPUB, io->identity, NULL, error);
-    if (loop_add(io->loop, door->shell, shell_receive, door) ||
-        loop_add(io->loop, door->control, control_receive, door) ||
+    if (loop_add_open(io->loop, door->shell, shell_receive, door) ||
+        loop_add_open(io->loop, door->control, control_receive, door) ||
         loop_add(io->loop, door->iopub, door_subscribed, door))
         return -1;
     count_messages(io);

@@ -7,6 +7,9 @@
 #include "base/trace.h"
 #include "engine/io.h"
 
+/* How long answers to short requests wait for each other. */
+#define AGE_US 200
+
 /* A truth of the request's metadata, as packed by JSON or msgpack. */
 static bool is_true(const struct ipcl_member *member)
 {
@@ -140,11 +143,64 @@ static int build_reply(struct job *job, struct message *message, const struct se
     return session_build(job->door->session, message, parts, NULL, error);
 }
 
+static void send_envelope(void *self, struct message *envelope)
+{
+    struct io *io = self;
+    if (message_send(envelope, io->cluster.shell))
+        log_limited(&io->send_limit, IPCL_LOG_WARN, "answers were not sent: %s",
+                    zmq_strerror(errno));
+}
+
+void reply_collect(struct io *io)
+{
+    envelopes_prepare(&io->answers, io->cluster.frame_bytes_max, send_envelope, io);
+}
+
+void reply_flush(struct io *io)
+{
+    envelopes_close(&io->answers);
+}
+
+long long reply_tick(struct io *io, long long now_ms)
+{
+    bool more = io->answers.open;
+    reply_flush(io);
+    io->answering = io->answering && more;
+    return io->answering ? now_ms + 1 : CLOCK_NEVER;
+}
+
+void reply_release(struct io *io)
+{
+    reply_flush(io);
+    envelopes_release(&io->answers);
+}
+
+/* An answer waits for the next as long as requests are in the queue, but only AGE_US, or, if the
+ * next request takes longer, until the tick. Returns false if it is to be sent by itself. */
+static bool reply_put_aside(struct io *io, struct message *message)
+{
+    zmq_msg_t *scheduler = message_peer(message);
+    bool first = !io->answers.open;
+    if (!envelopes_put(&io->answers, zmq_msg_data(scheduler), zmq_msg_size(scheduler), message, 1))
+        return false;
+    long long now_us = clock_precise_us();
+    if (first)
+        io->answered_us = now_us;
+    if (TAILQ_EMPTY(&io->queue) || now_us - io->answered_us >= AGE_US) {
+        reply_flush(io);
+    } else if (!io->answering) {
+        io->answering = true;
+        loop_wake(io->loop);
+    }
+    return true;
+}
+
 static void send_signed(struct io *io, struct job *job, struct message *message)
 {
     if (shell_is_task(io, job))
         recall_keep(io, job, message);
-    if (message_send(message, job->socket)) {
+    bool collected = io->cluster.sealed && job->socket == io->cluster.shell;
+    if (!(collected && reply_put_aside(io, message)) && message_send(message, job->socket)) {
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
                     zmq_strerror(errno));
         segment_link_recall(&io->segments, message);

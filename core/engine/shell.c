@@ -101,6 +101,7 @@ static void give_back_queued(struct io *io)
         reply_returned(io, job);
         job_destroy(job);
     }
+    reply_flush(io);
 }
 
 static void take_recall(struct io *io, struct job *job)
@@ -268,4 +269,5 @@ void shell_answer_queued(struct io *io, bool tasks_alone)
         TAILQ_REMOVE(&io->queue, job, entry);
         turn_away(io, job);
     }
+    reply_flush(io);
 }

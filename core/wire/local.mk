@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += core/wire/libwire_bare.la core/wire/libwire.la
 core_wire_libwire_bare_la_SOURCES = \
 	core/wire/abort_request.c core/wire/abort_request.h \
 	core/wire/connection.c core/wire/connection.h \
+	core/wire/envelope.c core/wire/envelope.h \
 	core/wire/held.c core/wire/held.h \
 	core/wire/loop.c core/wire/loop.h \
 	core/wire/mac.c core/wire/mac.h \

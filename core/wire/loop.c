@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "wire/envelope.h"
 
 /* How many messages one socket may have in a round before the others get their turn. */
 #define BATCH       256
@@ -32,6 +33,7 @@ struct source {
     loop_ready *ready;
     void *self;
     struct traffic *traffic; /* NULL: it is not counted */
+    bool envelopes;          /* may come */
     bool check;              /* it may have something to read, whatever its descriptor says */
     int rest_ms;
     long long rests_until_ms;
@@ -157,6 +159,13 @@ static int add_socket(struct loop *loop, struct source source)
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self)
 {
     return add_socket(loop, (struct source){.socket = socket, .receive = receive, .self = self});
+}
+
+int loop_add_open(struct loop *loop, void *socket, loop_receive *receive, void *self)
+{
+    return add_socket(
+        loop,
+        (struct source){.socket = socket, .receive = receive, .self = self, .envelopes = true});
 }
 
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self)
@@ -288,6 +297,26 @@ static bool collect_sent(struct loop *loop)
     return any;
 }
 
+/* Hands over a message, or those of an envelope. */
+static void deliver(struct loop *loop, const struct source *source, struct message *message)
+{
+    struct envelope_reader reader = {0};
+    struct message inner;
+    size_t count = 0;
+    if (source->traffic)
+        traffic_note(source->traffic, TRAFFIC_IN, 1, traffic_bytes(message, 0));
+    if (!source->envelopes || !envelope_open(&reader, message)) {
+        source->receive(source->self, message);
+        return;
+    }
+    message_init(&inner);
+    for (; !loop->stopping && envelope_next(&reader, &inner); count++)
+        source->receive(source->self, &inner);
+    if (source->traffic && count > 1)
+        traffic_note(source->traffic, TRAFFIC_IN, count - 1, 0);
+    message_close(&inner);
+}
+
 /* Reads at most `limit` messages. Returns whether there may be more. */
 static bool serve(struct loop *loop, const struct source *source, size_t limit)
 {
@@ -300,11 +329,9 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
     }
     message_init(&message);
     for (size_t served = 0; more && served < limit && !loop->stopping; served++) {
-        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
-            if (source->traffic)
-                traffic_note(source->traffic, TRAFFIC_IN, traffic_bytes(&message, 0));
-            source->receive(source->self, &message);
-        } else if (errno == EMSGSIZE || errno == ENOMEM)
+        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT))
+            deliver(loop, source, &message);
+        else if (errno == EMSGSIZE || errno == ENOMEM)
             log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s",
                         loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
         else

@@ -31,6 +31,9 @@ void loop_destroy(struct loop *loop);
  * made in the call. Sockets are served in the order in which they were added. Return 0 or -1. */
 int loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
+/* The same as loop_add() for a socket at which envelopes may come (envelope.h): each message of
+ * theirs is handed over as if it had come by itself. */
+int loop_add_open(struct loop *loop, void *socket, loop_receive *receive, void *self);
 /* Adds a file descriptor, which the caller still owns: `ready` is called while it is readable.
  * Returns 0 or -1. */
 int loop_add_fd(struct loop *loop, int fd, loop_ready *ready, void *self);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/envelope.h"
 #include "wire/loop.h"
 #include "wire/segment.h"
 
@@ -130,6 +131,7 @@ static int send_from(struct message *message, size_t first, void *socket)
 {
     struct traffic *traffic = loop_traffic(socket);
     size_t bytes = traffic ? traffic_bytes(message, first) : 0;
+    size_t messages = traffic ? envelope_messages(message) : 0;
     loop_sent(socket);
     for (size_t i = first; i < message->count; i++) {
         int more = i + 1 < message->count ? ZMQ_SNDMORE : 0;
@@ -139,7 +141,7 @@ static int send_from(struct message *message, size_t first, void *socket)
             return -1;
     }
     if (traffic)
-        traffic_note(traffic, TRAFFIC_OUT, bytes);
+        traffic_note(traffic, TRAFFIC_OUT, messages, bytes);
     message_clear(message);
     return 0;
 }

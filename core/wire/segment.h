@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <zmq.h>
 
-/* Smaller buffers are as fast by sockets. */
+/* Smaller buffers are as fast by sockets: those for several receivers, and those for one. */
 #define SEGMENT_LEAST_BYTES     ((size_t)1 << 20)
+#define SEGMENT_ALONE_BYTES     ((size_t)32 << 20)
 #define SEGMENT_REFERENCE_BYTES 45
 
 /* Whether the frame is a reference. */

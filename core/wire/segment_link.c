@@ -229,7 +229,7 @@ void segment_link_pack(const struct segment_link *link, struct message *message)
     for (size_t i = 0; link->connected && i < message_buffer_count(message); i++) {
         zmq_msg_t packed, *frame = message_buffer(message, i);
         size_t size = zmq_msg_size(frame);
-        if (size < SEGMENT_LEAST_BYTES || segment_make(&packed, zmq_msg_data(frame), size))
+        if (size < SEGMENT_ALONE_BYTES || segment_make(&packed, zmq_msg_data(frame), size))
             continue;
         zmq_msg_move(frame, &packed);
         zmq_msg_close(&packed);

@@ -50,9 +50,9 @@ size_t traffic_bytes(const struct message *message, size_t first)
     return bytes;
 }
 
-void traffic_note(struct traffic *traffic, enum traffic_way way, size_t bytes)
+void traffic_note(struct traffic *traffic, enum traffic_way way, size_t messages, size_t bytes)
 {
-    counter_add(&traffic->messages[way], 1);
+    counter_add(&traffic->messages[way], messages);
     counter_add(&traffic->bytes[way], bytes);
 }
 

@@ -23,7 +23,7 @@ struct traffic {
 
 /* The bytes of a message from frame `first` on, for `bytes`. */
 size_t traffic_bytes(const struct message *message, size_t first);
-void traffic_note(struct traffic *traffic, enum traffic_way way, size_t bytes);
+void traffic_note(struct traffic *traffic, enum traffic_way way, size_t messages, size_t bytes);
 /* Counts a message whose msg_type has been read. */
 void traffic_accept(struct traffic *traffic, const struct ipcl_member *msg_type);
 

@@ -116,6 +116,7 @@ def test_a_captured_request_runs_once_wherever_a_client_may_send_it(captured, tm
     cluster.client_taps["broadcast"].inject(message, to_controller=True)
     peer = Peer(cluster.profile_dir)
     try:
+        cluster.client_taps["task"].inject(framing.enveloped([message]), to_controller=True)
         for port in ("mux", "control", "task"):
             stranger = peer.connect(zmq.DEALER, peer.client[port])
             stranger.send_multipart(message if port == "task" else request)

@@ -13,7 +13,7 @@ import zmq
 from support import LONG, PYTHON, typed, wait_for_file, wait_until
 from test_local import local, needs_root
 
-BYTES = 8 << 20
+BYTES = 32 << 20
 NAME = "/memfd:ipcluster-segment"
 
 
@@ -122,13 +122,13 @@ PUSH = """
 import sys, numpy, ipcluster
 client = ipcluster.Client(sys.argv[1], timeout=60)
 client.wait_for_engines(1, timeout=60)
-result = client[0].push({"a": numpy.arange(1 << 20)}, block=False)
+result = client[0].push({"a": numpy.arange(1 << 22)}, block=False)
 """
 
 
 TASKS = """
 for _ in range(3):
-    client.load_balanced_view().apply_async(len, numpy.arange(1 << 20))
+    client.load_balanced_view().apply_async(len, numpy.arange(1 << 22))
 """
 
 
@@ -144,7 +144,7 @@ def test_what_a_client_has_sent_arrives_after_it_has_gone(new_cluster, gate):
     cluster.sandbox.run(PYTHON, "-c", PUSH, cluster.client_file, python=True, check=True)
     gate.touch()
     waiting.get(LONG)
-    assert wait_until(lambda: client[0].apply_sync(last_of_a), what="it is there") == (1 << 20) - 1
+    assert wait_until(lambda: client[0].apply_sync(last_of_a), what="it is there") == (1 << 22) - 1
 
 
 def test_nothing_is_left_of_what_an_engine_had_that_is_killed(new_cluster, array, gate):

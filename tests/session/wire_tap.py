@@ -1,4 +1,5 @@
-"""A man in the middle of connections that are not encrypted. It passes messages on, keeps them, and adds messages of its own."""
+"""A man in the middle of connections that are not encrypted. It passes messages on, keeps them (those
+of an envelope one by one), and adds messages of its own."""
 
 import contextlib
 import json
@@ -6,6 +7,8 @@ import pathlib
 import select
 import socket
 import threading
+
+import framing
 
 GREETING = 64  # bytes (ZMTP 3)
 COMMAND, LONG_SIZE, MORE = 4, 2, 1
@@ -69,7 +72,7 @@ class Stream:
                 continue
             self.frames.append(body)
             if not flags & MORE:
-                self.keep.append(self.frames)
+                self.keep += framing.opened(self.frames)
                 if not self.tap.holding:
                     self.send(self.frames)
                 self.frames = []

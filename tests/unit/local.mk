@@ -32,6 +32,7 @@ UNIT_TESTS = \
 	tests/unit/test_handouts \
 	tests/unit/test_publishers \
 	tests/unit/test_sqlite_plans \
+	tests/unit/test_envelope \
 	tests/unit/test_held \
 	tests/unit/test_job_name \
 	tests/unit/test_log \
@@ -150,6 +151,8 @@ tests_unit_test_hub_alone_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=clock_ms
 tests_unit_test_hub_alone_LDADD = $(UNIT_LIBS) $(UV_LIBS)
 tests_unit_test_heap_SOURCES = tests/unit/test_heap.c
 tests_unit_test_heap_LDADD = core/controller/libbalancer.la $(UNIT_LIBS)
+tests_unit_test_envelope_SOURCES = tests/unit/test_envelope.c
+tests_unit_test_envelope_LDADD = $(UNIT_LIBS)
 tests_unit_test_held_SOURCES = tests/unit/test_held.c
 tests_unit_test_held_LDADD = $(UNIT_LIBS)
 tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c

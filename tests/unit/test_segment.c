@@ -12,7 +12,7 @@
 #include "wire/segment.h"
 #include "wire/segment_link.h"
 
-#define BYTES ((size_t)3 << 20)
+#define BYTES SEGMENT_ALONE_BYTES
 
 static char data[BYTES];
 
@@ -239,7 +239,7 @@ Test(segment_link, makes_segments_of_large_buffers_alone)
     make_links(links);
     message_init(&message);
     message_append_parts(&message);
-    message_append(&message, data, SEGMENT_LEAST_BYTES - 1);
+    message_append(&message, data, SEGMENT_ALONE_BYTES - 1);
     message_append(&message, data, BYTES);
     segment_link_pack(&links[0], &message);
     cr_assert_not(segment_is_reference(message_buffer(&message, 0)));

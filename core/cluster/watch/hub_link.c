@@ -158,10 +158,10 @@ static int open_sockets(struct hub_link *link, struct ipcl_error *error)
     if (loop_add(link->loop, link->notification, on_notification, link))
         return -1;
     link->query = connect_port(link, ZMQ_DEALER, link->connection.registration, error);
-    if (loop_add(link->loop, link->query, on_answer, link))
+    if (loop_add_open(link->loop, link->query, on_answer, link))
         return -1;
     link->control = connect_port(link, ZMQ_DEALER, link->connection.control, error);
-    return loop_add(link->loop, link->control, on_engine_answer, link);
+    return loop_add_open(link->loop, link->control, on_engine_answer, link);
 }
 
 int hub_link_open(struct hub_link *link, struct registry *registry, const char *path,

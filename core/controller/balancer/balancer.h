@@ -124,6 +124,7 @@ struct task {
     bool released : 1;         /* it waited for other tasks, and is in the queue for such tasks */
     bool reported : 1;
     bool unwanted : 1; /* used by the owner: its client does not want it to begin any more */
+    bool unsent : 1;   /* used by the owner: what was to be sent with it was not */
     bool open : 1;     /* balancer_waiting() counts it */
 };
 

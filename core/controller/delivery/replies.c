@@ -36,12 +36,25 @@ static void replies_drop(struct replies *replies)
                  "(IPController.unread_backlog)");
 }
 
+/* Puts a reply into the envelope for its client, if that reads envelopes. A controller that has
+ * taken another's place sends each reply by itself, as it may have to be held for a client. */
+static bool collect(struct replies *replies, struct message *message)
+{
+    zmq_msg_t *client = message_peer(message);
+    const void *name = zmq_msg_data(client);
+    size_t size = zmq_msg_size(client);
+    return replies->collects && !replies->early.until_ms && seal_knows(replies->seal, name, size) &&
+           envelopes_put(&replies->envelopes, name, size, message, 1);
+}
+
 static enum outbox_fate replies_send_now(struct replies *replies, struct message *message,
                                          size_t reserve)
 {
     if (segments_give(replies->seal->role, message) ||
         reply_sign(replies->seal, message, replies->early.until_ms))
         return OUTBOX_FULL;
+    if (reserve && collect(replies, message)) /* errors have a part of the bound for themselves */
+        return OUTBOX_TAKEN;
     struct early_reply *copy = early_address(&replies->early, message);
     enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
     if (fate != OUTBOX_TAKEN)
@@ -79,6 +92,32 @@ static void send_in_place_of_unread(struct replies *replies, struct message *mes
                  "it is a result, and its client does not read earlier ones "
                  "(IPController.unread_backlog); the client is told");
     send_in_place_of(replies, message, "MemoryError", text);
+}
+
+/* Each reply of an envelope that its client does not read is replaced. */
+static void replace_all(struct replies *replies, struct message *envelope)
+{
+    struct envelope_reader reader = {0};
+    struct message message;
+    message_init(&message);
+    envelope_open(&reader, envelope);
+    while (envelope_next(&reader, &message))
+        send_in_place_of_unread(replies, &message);
+    message_close(&message);
+}
+
+static void send_envelope(void *self, struct message *envelope)
+{
+    struct replies *replies = self;
+    if (outbox_send(&replies->outbox, envelope, replies->outbox.bytes_max / ERRORS_SHARE) ==
+        OUTBOX_FULL)
+        replace_all(replies, envelope);
+}
+
+void replies_collect(struct replies *replies)
+{
+    envelopes_prepare(&replies->envelopes, replies->frame_bytes_max, send_envelope, replies);
+    replies->collects = true;
 }
 
 void replies_send(struct replies *replies, struct message *message)
@@ -165,6 +204,7 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
 
 long long replies_tick(struct replies *replies, long long now_ms)
 {
+    envelopes_close(&replies->envelopes);
     long long outbox_ms = outbox_tick(&replies->outbox, now_ms);
     long long early_ms = early_tick(&replies->early, now_ms);
     return clock_sooner(early_ms, outbox_ms);
@@ -174,6 +214,8 @@ void replies_release(struct replies *replies)
 {
     refusal_summary(&replies->unread);
     refusal_summary(&replies->large);
+    envelopes_close(&replies->envelopes);
+    envelopes_release(&replies->envelopes);
     early_release(&replies->early);
     outbox_release(&replies->outbox);
 }

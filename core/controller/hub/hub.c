@@ -285,7 +285,7 @@ static int open_door(struct hub *hub, enum connection_role role, enum stats_sock
         return -1;
     door->seal = controller_seal(hub->controller, SEAL_HUB, role, door->session);
     door->socket = controller_listen(hub->controller, role, ZMQ_ROUTER, NULL, port, error);
-    if (loop_add(hub->loop, door->socket, on_query, door))
+    if (loop_add_open(hub->loop, door->socket, on_query, door))
         return -1;
     stats_watch(counted, hub->loop, door->socket, &door->seal);
     return replies_prepare(&door->replies, hub->controller, &door->seal, door->socket, counted,

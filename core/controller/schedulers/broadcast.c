@@ -443,9 +443,9 @@ static void broadcast_read_notices(void *self)
 static long long broadcast_on_tick(void *self, long long now_ms)
 {
     struct broadcaster *broadcast = self;
-    long long replies_ms = replies_tick(&broadcast->passage.replies, now_ms);
     long long targets_ms = targets_tick(&broadcast->passage.targets, now_ms);
     report_flush(&broadcast->passage.report);
+    long long replies_ms = replies_tick(&broadcast->passage.replies, now_ms);
     return clock_sooner(replies_ms, targets_ms);
 }
 

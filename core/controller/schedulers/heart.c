@@ -117,7 +117,7 @@ static void ping(struct heart_monitor *heart, long long now_ms)
     snprintf(age_text, sizeof(age_text), "%lld.%03lld", age / 1000, age % 1000);
     size_t size = write_ping(heart, age_text, text);
     zmq_send(heart->ping, text, size, ZMQ_DONTWAIT);
-    traffic_note(&stats.sockets[STATS_PING].traffic, TRAFFIC_OUT, size);
+    traffic_note(&stats.sockets[STATS_PING].traffic, TRAFFIC_OUT, 1, size);
     loop_sent(heart->ping);
     long long gap = heart->period_ms;
     if (heart->awaited)

@@ -13,7 +13,7 @@ static int listen_to_engines(struct passage *passage, const struct passage_kind 
         return -1;
     passage->targets.engines =
         controller_listen_mandatory(controller, kind->engine_identity, port, error);
-    if (loop_add(passage->loop, passage->targets.engines, kind->from_engine, self))
+    if (loop_add_open(passage->loop, passage->targets.engines, kind->from_engine, self))
         return -1;
     stats_watch(kind->engine_side, passage->loop, passage->targets.engines,
                 &passage->sessions.engine_seal);
@@ -25,7 +25,7 @@ static int listen_to_clients(struct passage *passage, const struct passage_kind 
 {
     passage->clients = controller_listen(controller, CONNECTION_CLIENT, ZMQ_ROUTER,
                                          kind->client_identity, port, error);
-    if (loop_add(passage->loop, passage->clients, kind->from_client, self))
+    if (loop_add_open(passage->loop, passage->clients, kind->from_client, self))
         return -1;
     stats_watch(kind->client_side, passage->loop, passage->clients, &passage->sessions.client_seal);
     return 0;
@@ -53,6 +53,7 @@ int passage_open(struct passage *passage, const struct passage_kind *kind, void 
                         kind->engine_side, error))
         return -1;
     replies_await_clients(&passage->replies, controller);
+    replies_collect(&passage->replies);
     passage->targets.return_until_ms = passage->replies.early.until_ms;
     passage->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     loop_set_tick(passage->loop, kind->on_tick, self);

@@ -65,9 +65,9 @@ static void relay_undelivered(void *self, struct message *message, const struct 
 static long long relay_on_tick(void *self, long long now_ms)
 {
     struct relay *relay = self;
-    long long replies_ms = replies_tick(&relay->passage.replies, now_ms);
     long long targets_ms = targets_tick(&relay->passage.targets, now_ms);
     report_flush(&relay->passage.report);
+    long long replies_ms = replies_tick(&relay->passage.replies, now_ms);
     return clock_sooner(replies_ms, targets_ms);
 }
 

@@ -12,6 +12,7 @@
 #include "controller/exchange/controller.h"
 #include "controller/delivery/handouts.h"
 #include "controller/delivery/replies.h"
+#include "wire/envelope.h"
 #include "wire/held.h"
 #include "controller/exchange/refusal.h"
 #include "controller/exchange/report.h"
@@ -57,6 +58,7 @@ struct scheduler {
     struct guests guests;
     struct replies replies;
     struct message outgoing;
+    struct envelopes to_engines; /* tasks and requests that are not sent yet */
     struct report report;
     struct refusal bad_task;
     struct refusal bad_reply;
@@ -76,13 +78,17 @@ long scheduler_find_targets(struct scheduler *scheduler, const struct task_metad
                             struct worker ***targets);
 
 /* task_send.c: */
+/* An engine may be registered before its socket has connected: then it gets no tasks for this
+ * long. */
+#define SCHEDULER_RETRY_MS 20
+/* Suspended engines get tasks again after a while: the longest delay that any of them needs. */
+void scheduler_rest(struct scheduler *scheduler, int delay_ms);
+void scheduler_prepare_sending(struct scheduler *scheduler, int64_t frame_bytes_max);
 /* Signs a message for an engine and sends it; if it is a task's, the hand-out is noted first.
  * Returns 0, or -1 with the message unchanged except for its signature. */
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
                       const struct task *task);
 /* task_dispatch.c: */
-/* Suspended engines get tasks again after a while: the longest delay that any of them needs. */
-void scheduler_rest(struct scheduler *scheduler, int delay_ms);
 /* Sends the tasks that can run now. */
 void scheduler_dispatch(struct scheduler *scheduler);
 /* The same. `fresh` has just come, and `message` is the task as it came: it need not be

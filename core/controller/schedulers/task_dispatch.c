@@ -7,9 +7,6 @@
 #include "base/trace.h"
 #include "controller/schedulers/task.h"
 
-/* An engine may be registered before its socket has connected: then it gets no tasks for this
- * long. */
-#define RETRY_MS 20
 /* The most that is sent before the sockets get their turn. */
 #define BATCH 256
 
@@ -27,13 +24,6 @@ static int renew(struct scheduler *scheduler, const struct task *task, struct me
     int status = packed ? message_replace(part, packed, size) : -1;
     free(packed);
     return status;
-}
-
-void scheduler_rest(struct scheduler *scheduler, int delay_ms)
-{
-    long long then = clock_ms() + delay_ms;
-    if (!balancer_suspended(scheduler->balancer) || then > scheduler->next_try_ms)
-        scheduler->next_try_ms = then;
 }
 
 long long scheduler_waited_us(const struct task *task)
@@ -61,7 +51,7 @@ static bool send_task(struct scheduler *scheduler, struct task *task, struct mes
     }
     size_t bytes = message_bytes(message);
     if (!restored || scheduler_send_to(scheduler, task->worker, message, task)) {
-        scheduler_rest(scheduler, RETRY_MS);
+        scheduler_rest(scheduler, SCHEDULER_RETRY_MS);
         balancer_put_back(scheduler->balancer, task);
         return false;
     }

@@ -1,12 +1,86 @@
 /* Messages to engines: signed, noted as given out, and sent. The task thread. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "controller/exchange/segments.h"
 #include "controller/schedulers/task.h"
 
-static struct handout handout_of(const struct task *task)
+/* Of a task that has just been signed for an engine. */
+static struct handout handout_of(const struct worker *worker, const struct task *task,
+                                 const struct seal *seal)
 {
-    return (struct handout){.retries = task->retries, .deaths = task->deaths};
+    return (struct handout){.engine = handouts_hash(worker->uuid, strlen(worker->uuid)),
+                            .counter = worker->sealed ? seal->counter : 0,
+                            .retries = task->retries,
+                            .deaths = task->deaths};
+}
+
+void scheduler_rest(struct scheduler *scheduler, int delay_ms)
+{
+    long long then = clock_ms() + delay_ms;
+    if (!balancer_suspended(scheduler->balancer) || then > scheduler->next_try_ms)
+        scheduler->next_try_ms = then;
+}
+
+/* The task of this message, if it is still with that engine; otherwise NULL. */
+static struct task *task_of(const struct scheduler *scheduler, const struct worker *worker,
+                            struct message *message)
+{
+    struct ipcl_member msg_id = {.name = "msg_id"};
+    struct task *task = NULL;
+    if (!session_find(scheduler->sessions.engines, message_part(message, MESSAGE_HEADER), &msg_id,
+                      1) &&
+        msg_id.state == IPCL_MEMBER_TEXT)
+        task = balancer_task(scheduler->balancer, msg_id.data, msg_id.size);
+    return task && task->state == TASK_RUNNING && task->worker == worker ? task : NULL;
+}
+
+/* An engine whose connection has gone has not begun what was to be sent by it. The last first: each
+ * is put before what waits. */
+static void take_back(struct scheduler *scheduler, struct worker *worker, struct message *envelope)
+{
+    struct envelope_reader reader = {0};
+    struct message message;
+    struct task *task, *before;
+    size_t unsent = 0;
+    scheduler_rest(scheduler, SCHEDULER_RETRY_MS);
+    balancer_suspend(scheduler->balancer, worker);
+    message_init(&message);
+    envelope_open(&reader, envelope);
+    while (envelope_next(&reader, &message))
+        if ((task = task_of(scheduler, worker, &message)) && !task->unsent) {
+            task->unsent = true;
+            unsent++;
+        }
+    message_close(&message);
+    for (task = unsent ? worker->running->prev : NULL; unsent; task = before) {
+        before = task->prev;
+        if (!task->unsent)
+            continue;
+        task->unsent = false;
+        unsent--;
+        scheduler_give_back(scheduler, task);
+    }
+}
+
+static void send_envelope(void *self, struct message *envelope)
+{
+    struct scheduler *scheduler = self;
+    if (!message_send(envelope, scheduler->engines))
+        return;
+    char name[ENGINE_UUID_BYTES + 1] = "";
+    zmq_msg_t *peer = message_peer(envelope);
+    if (zmq_msg_size(peer) < sizeof(name))
+        memcpy(name, zmq_msg_data(peer), zmq_msg_size(peer));
+    const char *uuid = routes_owner(&scheduler->routes, name);
+    struct worker *worker = uuid ? balancer_engine(scheduler->balancer, uuid, strlen(uuid)) : NULL;
+    if (worker)
+        take_back(scheduler, worker, envelope);
+}
+
+void scheduler_prepare_sending(struct scheduler *scheduler, int64_t frame_bytes_max)
+{
+    envelopes_prepare(&scheduler->to_engines, frame_bytes_max, send_envelope, scheduler);
 }
 
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
@@ -20,16 +94,16 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
     if (segments_give_to(name, message) ||
         seal_sign(seal, message, name, size, worker->sealed, NULL))
         return -1;
-    if (task) {
-        struct handout handout = handout_of(task);
-        handout.engine = handouts_hash(worker->uuid, strlen(worker->uuid));
-        handout.counter = worker->sealed ? seal->counter : 0;
-        handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
+    if (!task) { /* its sender acts on whether it has gone */
+        envelopes_close(&scheduler->to_engines);
+        return message_send_to(message, scheduler->engines, name, size) ? -1 : 0;
     }
-    if (!message_send_to(message, scheduler->engines, name, size))
+    struct handout handout = handout_of(worker, task, seal);
+    bool put = worker->sealed && envelopes_put(&scheduler->to_engines, name, size, message, 0);
+    handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
+    if (put || !message_send_to(message, scheduler->engines, name, size))
         return 0;
     segments_recall_from(name, message);
-    if (task)
-        handouts_undo(scheduler->handouts);
+    handouts_undo(scheduler->handouts);
     return -1;
 }

@@ -62,13 +62,14 @@ static long long task_on_tick(void *self, long long now_ms)
         balancer_resume(scheduler->balancer);
     scheduler_dispatch(scheduler);
     due = clock_sooner(due, window_tick(scheduler, now_ms));
+    envelopes_close(&scheduler->to_engines);
     due = clock_sooner(due, tell_waiting(scheduler, now_ms));
     count_tasks(scheduler);
     report_flush(&scheduler->report);
+    due = clock_sooner(due, replies_tick(&scheduler->replies, now_ms));
     if (more || scheduler->more)
         return now_ms;
     due = clock_sooner(due, balancer_deadline(scheduler->balancer));
-    due = clock_sooner(due, replies_tick(&scheduler->replies, now_ms));
     due =
         clock_sooner(due, trim_tick(&scheduler->trim, balancer_count(scheduler->balancer), now_ms));
     return balancer_suspended(scheduler->balancer) ? clock_sooner(due, scheduler->next_try_ms)
@@ -102,6 +103,7 @@ static void task_destroy(void *self)
     sessions_destroy(&scheduler->sessions);
     report_release(&scheduler->report);
     message_close(&scheduler->outgoing);
+    envelopes_release(&scheduler->to_engines);
     free(scheduler);
 }
 
@@ -116,7 +118,7 @@ static int task_open_sockets(struct scheduler *scheduler, struct controller *con
         return -1;
     scheduler->engines =
         controller_listen_mandatory(controller, "task_out", &controller->engines.task, error);
-    if (loop_add(scheduler->loop, scheduler->engines, scheduler_from_engine, scheduler))
+    if (loop_add_open(scheduler->loop, scheduler->engines, scheduler_from_engine, scheduler))
         return -1;
     stats_watch(STATS_TASK_ENGINES, scheduler->loop, scheduler->engines,
                 &scheduler->sessions.engine_seal);
@@ -129,7 +131,7 @@ static int task_open_sockets(struct scheduler *scheduler, struct controller *con
         zmq_close(scheduler->clients);
         return -1;
     }
-    if (loop_add(scheduler->loop, scheduler->clients, scheduler_from_client, scheduler))
+    if (loop_add_open(scheduler->loop, scheduler->clients, scheduler_from_client, scheduler))
         return -1;
     stats_watch(STATS_TASK_CLIENTS, scheduler->loop, scheduler->clients,
                 &scheduler->sessions.client_seal);
@@ -139,6 +141,7 @@ static int task_open_sockets(struct scheduler *scheduler, struct controller *con
                         scheduler->clients, STATS_TASK_CLIENTS, error))
         return -1;
     replies_await_clients(&scheduler->replies, controller);
+    replies_collect(&scheduler->replies);
     scheduler->report.socket = channel_connect(controller, CHANNEL_HUB, error);
     return loop_keep(scheduler->loop, scheduler->report.socket);
 }
@@ -172,6 +175,7 @@ static void *task_create(struct controller *controller, struct ipcl_error *error
         task_destroy(scheduler);
         return NULL;
     }
+    scheduler_prepare_sending(scheduler, controller->frame_bytes_max);
     loop_set_tick(scheduler->loop, task_on_tick, scheduler);
     return scheduler;
 }

@@ -151,8 +151,9 @@ enum ipcl_channel {
 
 /* A request. It is borrowed during ipcl_submit(), but its buffers are taken over: each is released
  * when it was sent, also when the submission fails. Buffers above IPCL_COPY_BYTES are not copied;
- * they are released in a thread of libzmq. The exception are buffers of a mebibyte or more, if the
- * controller is on this host and shares memory: they are copied there, and released, at once. */
+ * they are released in a thread of libzmq. The exception are buffers of 32 MiB or more, or of
+ * 1 MiB or more for several engines, if the controller is on this host and shares memory: they are
+ * copied there, and released, at once. */
 struct ipcl_submission {
     enum ipcl_channel channel;
     int engine_id;        /* IPCL_CHANNEL_DIRECT and _CONTROL */

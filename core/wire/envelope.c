@@ -1,0 +1,237 @@
+/* Envelopes. */
+#include "wire/envelope.h"
+
+#include <stdlib.h>
+
+#include "wire/segment.h"
+
+#define NUMBER_BYTES 4
+/* A larger message is sent by itself: its frames then travel without being copied. */
+#define MESSAGE_BYTES_MAX  8192
+#define ENVELOPE_BYTES_MAX 65536
+#define CAPACITY_LEAST     4096
+
+void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, envelopes_send *send,
+                       void *self)
+{
+    bool limited = frame_bytes_max > 0 && frame_bytes_max < ENVELOPE_BYTES_MAX;
+    envelopes->bytes_max = limited ? (size_t)frame_bytes_max : ENVELOPE_BYTES_MAX;
+    envelopes->send = send;
+    envelopes->self = self;
+}
+
+static void put_number(unsigned char **at, size_t number)
+{
+    uint32_t bytes = htobe32((uint32_t)number);
+    memcpy(*at, &bytes, sizeof(bytes));
+    *at += sizeof(bytes);
+}
+
+/* Makes a message of an envelope. Returns 0, or -1 where memory is short. */
+static int address(const struct envelope *envelope, struct message *message)
+{
+    unsigned char *at = envelope->data + sizeof(ENVELOPE_LABEL);
+    put_number(&at, envelope->messages);
+    if (envelope->peer_size && message_append(message, envelope->peer, envelope->peer_size))
+        return -1;
+    return message_append(message, envelope->data, envelope->size);
+}
+
+/* Sends one. If memory is short it stays as it is: then this returns false. */
+static bool close_one(struct envelopes *envelopes, size_t index)
+{
+    struct envelope closed = envelopes->all[index];
+    struct message message;
+    message_init(&message);
+    bool made = !address(&closed, &message);
+    if (made) {
+        envelopes->open--;
+        memmove(&envelopes->all[index], &envelopes->all[index + 1],
+                (envelopes->open - index) * sizeof(closed));
+        envelopes->all[envelopes->open] = closed;
+        envelopes->sending = true;
+        envelopes->send(envelopes->self, &message);
+        envelopes->sending = false;
+    }
+    message_close(&message);
+    return made;
+}
+
+/* The place of the envelope for a peer; `open` where there is none. */
+static size_t find(const struct envelopes *envelopes, const void *peer, size_t size)
+{
+    size_t i = 0;
+    while (i < envelopes->open &&
+           (envelopes->all[i].peer_size != size || memcmp(envelopes->all[i].peer, peer, size) != 0))
+        i++;
+    return i;
+}
+
+/* How many bytes a message takes in an envelope. A message with a segment, which its frame owns, is
+ * as large as that. */
+static size_t bytes_of(const struct message *message, size_t identities)
+{
+    size_t bytes = NUMBER_BYTES;
+    for (size_t i = identities; i < message->count; i++)
+        bytes += NUMBER_BYTES + segment_frame_bytes(&message->frames[i]);
+    return bytes;
+}
+
+/* Returns whether there is room for so many bytes. */
+static bool make_room(struct envelope *envelope, size_t bytes)
+{
+    size_t capacity = envelope->capacity ? envelope->capacity : CAPACITY_LEAST;
+    while (capacity < envelope->size + bytes)
+        capacity *= 2;
+    if (capacity == envelope->capacity)
+        return true;
+    unsigned char *data = realloc(envelope->data, capacity);
+    if (!data)
+        return false;
+    envelope->data = data;
+    envelope->capacity = capacity;
+    return true;
+}
+
+static void write_message(struct envelope *envelope, struct message *message, size_t identities)
+{
+    unsigned char *at = envelope->data + envelope->size;
+    put_number(&at, message->count - identities);
+    for (size_t i = identities; i < message->count; i++)
+        put_number(&at, zmq_msg_size(&message->frames[i]));
+    for (size_t i = identities; i < message->count; i++) {
+        memcpy(at, zmq_msg_data(&message->frames[i]), zmq_msg_size(&message->frames[i]));
+        at += zmq_msg_size(&message->frames[i]);
+    }
+    envelope->size = (size_t)(at - envelope->data);
+    envelope->messages++;
+}
+
+/* Begins an envelope, with room for so many bytes. NULL where memory is short. */
+static struct envelope *begin(struct envelopes *envelopes, const void *peer, size_t size,
+                              size_t bytes)
+{
+    if (envelopes->open == ENVELOPES_OPEN && !close_one(envelopes, 0))
+        return NULL;
+    struct envelope *envelope = &envelopes->all[envelopes->open];
+    envelope->size = envelope->messages = 0;
+    if (!make_room(envelope, ENVELOPE_HEAD_BYTES + bytes))
+        return NULL;
+    memcpy(envelope->data, ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL));
+    memcpy(envelope->peer, peer, size);
+    envelope->peer_size = size;
+    envelope->size = ENVELOPE_HEAD_BYTES;
+    envelopes->open++;
+    return envelope;
+}
+
+bool envelopes_put(struct envelopes *envelopes, const void *peer, size_t size,
+                   struct message *message, size_t identities)
+{
+    size_t bytes = bytes_of(message, identities), index;
+    if (envelopes->sending || size > sizeof(envelopes->all->peer))
+        return false;
+    bool fits = bytes <= MESSAGE_BYTES_MAX && ENVELOPE_HEAD_BYTES + bytes <= envelopes->bytes_max;
+    index = find(envelopes, peer, size);
+    if (index < envelopes->open &&
+        (!fits || envelopes->all[index].size + bytes > envelopes->bytes_max)) {
+        if (!close_one(envelopes, index))
+            return false;
+        index = envelopes->open;
+    }
+    if (!fits)
+        return false;
+    struct envelope *envelope =
+        index < envelopes->open ? &envelopes->all[index] : begin(envelopes, peer, size, bytes);
+    if (!envelope || !make_room(envelope, bytes))
+        return false;
+    write_message(envelope, message, identities);
+    message_clear(message);
+    return true;
+}
+
+void envelopes_close(struct envelopes *envelopes)
+{
+    while (envelopes->open && close_one(envelopes, 0))
+        ;
+}
+
+void envelopes_release(struct envelopes *envelopes)
+{
+    for (size_t i = 0; i < ENVELOPES_OPEN; i++)
+        free(envelopes->all[i].data);
+    memset(envelopes, 0, sizeof(*envelopes));
+}
+
+/* Returns whether there was another number. */
+static bool take_number(struct envelope_reader *reader, uint32_t *number)
+{
+    if (reader->left < NUMBER_BYTES)
+        return false;
+    memcpy(number, reader->at, sizeof(*number));
+    *number = be32toh(*number);
+    reader->at += NUMBER_BYTES;
+    reader->left -= NUMBER_BYTES;
+    return true;
+}
+
+bool envelope_open(struct envelope_reader *reader, struct message *outer)
+{
+    zmq_msg_t *frame = envelope_of(outer);
+    if (!frame)
+        return false;
+    reader->outer = outer;
+    reader->at = (const unsigned char *)zmq_msg_data(frame) + sizeof(ENVELOPE_LABEL);
+    reader->left = zmq_msg_size(frame) - sizeof(ENVELOPE_LABEL);
+    take_number(reader, &reader->messages);
+    if (zmq_msg_size(frame) > ENVELOPE_BYTES_MAX)
+        reader->left = 0;
+    return true;
+}
+
+/* Appends the next frame, whose size stands at `sizes`. Returns 0 or -1. */
+static int append_next(struct envelope_reader *reader, const unsigned char *sizes,
+                       struct message *message)
+{
+    uint32_t size;
+    memcpy(&size, sizes, sizeof(size));
+    size = be32toh(size);
+    if (size > reader->left || message_append(message, reader->at, size))
+        return -1;
+    reader->at += size;
+    reader->left -= size;
+    return 0;
+}
+
+/* Returns 0 or -1. */
+static int read_frames(struct envelope_reader *reader, struct message *message)
+{
+    uint32_t frames;
+    if (!take_number(reader, &frames) || frames < 1 + MESSAGE_PARTS ||
+        frames * (size_t)NUMBER_BYTES > reader->left)
+        return -1;
+    const unsigned char *sizes = reader->at;
+    reader->at += frames * (size_t)NUMBER_BYTES;
+    reader->left -= frames * (size_t)NUMBER_BYTES;
+    for (uint32_t i = 0; i < frames; i++)
+        if (append_next(reader, sizes + i * (size_t)NUMBER_BYTES, message))
+            return -1;
+    message_find_delimiter(message);
+    return 0;
+}
+
+bool envelope_next(struct envelope_reader *reader, struct message *message)
+{
+    zmq_msg_t *identity = &reader->outer->frames[0];
+    message_clear(message);
+    if (!reader->messages)
+        return false;
+    reader->messages--;
+    if (!envelope_is(identity) && message_append_reference(message, identity))
+        return false;
+    if (!read_frames(reader, message))
+        return true;
+    reader->messages = 0;
+    message->delimiter = message->count;
+    return true;
+}

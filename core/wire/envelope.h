@@ -1,0 +1,104 @@
+/* Envelopes: small messages to one peer that travel as one. An envelope costs the sockets, threads
+ * and the kernel between two programs no more than a message does. It forms where a program has
+ * more than one to send; each message in it has its own signature. Only programs of ours read
+ * envelopes (`sealed` in connection files and registrations says who does).
+ *
+ * The frame (numbers have 4 bytes, big-endian):
+ *
+ *     label messages ( frames size ... bytes ... ) ...
+ *
+ * It stands where the messages' frames would: behind the identity by which a ROUTER finds the peer,
+ * which all of them share, or first. A struct belongs to one thread. */
+#ifndef WIRE_ENVELOPE_H
+#define WIRE_ENVELOPE_H
+
+#include <endian.h>
+#include <string.h>
+
+#include "wire/message.h"
+
+/* With its NUL. */
+#define ENVELOPE_LABEL      "\0ipcluster envelope 1"
+#define ENVELOPE_HEAD_BYTES (sizeof(ENVELOPE_LABEL) + 4)
+
+/* How many peers a sender has envelopes for at a time: for another, the oldest is sent. */
+#define ENVELOPES_OPEN 16
+
+struct envelope {
+    unsigned char *data; /* malloc'ed; kept for the next */
+    size_t size, capacity;
+    uint32_t messages;
+    size_t peer_size; /* 0: a socket that has one peer */
+    char peer[255];
+};
+
+/* Sends [peer, envelope], or the envelope alone. What could not be sent is read with
+ * envelope_open(). */
+typedef void envelopes_send(void *self, struct message *message);
+
+struct envelopes {
+    struct envelope all[ENVELOPES_OPEN]; /* the first `open` have messages, the oldest first */
+    size_t open;
+    size_t bytes_max;
+    bool sending; /* inside `send` nothing is put into another */
+    envelopes_send *send;
+    void *self;
+};
+
+/* `frame_bytes_max`: the largest frame that the peers take; 0: any. */
+void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, envelopes_send *send,
+                       void *self);
+/* Puts what stands behind the first `identities` frames of a message into the envelope for a peer,
+ * and leaves the message empty. Returns false, with the message unchanged, for one that is too
+ * large, or if memory is short: it is to be sent by itself. What was put in for this peer before
+ * has then been sent, if memory is not short. */
+bool envelopes_put(struct envelopes *envelopes, const void *peer, size_t size,
+                   struct message *message, size_t identities);
+/* Sends all. */
+void envelopes_close(struct envelopes *envelopes);
+/* Releases the memory, without sending what is there. */
+void envelopes_release(struct envelopes *envelopes);
+
+/* Reads an envelope; zeroed at first. */
+struct envelope_reader {
+    struct message *outer;
+    const unsigned char *at;
+    size_t left;
+    uint32_t messages; /* how many are still to be read */
+};
+
+static inline bool envelope_is(zmq_msg_t *frame)
+{
+    return zmq_msg_size(frame) >= ENVELOPE_HEAD_BYTES &&
+           !memcmp(zmq_msg_data(frame), ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL));
+}
+
+/* The envelope of a message, or NULL. */
+static inline zmq_msg_t *envelope_of(const struct message *message)
+{
+    for (size_t i = 0; i < 2 && i < message->count; i++)
+        if (envelope_is(&message->frames[i]))
+            return &message->frames[i];
+    return NULL;
+}
+
+/* How many messages an envelope says that it has; 1 for another message. */
+static inline uint32_t envelope_messages(const struct message *message)
+{
+    zmq_msg_t *frame = envelope_of(message);
+    uint32_t count;
+    if (!frame)
+        return 1;
+    memcpy(&count, (const char *)zmq_msg_data(frame) + sizeof(ENVELOPE_LABEL), sizeof(count));
+    return be32toh(count);
+}
+
+/* Returns whether `outer` is an envelope. It must stay as it is while it is read. */
+bool envelope_open(struct envelope_reader *reader, struct message *outer);
+/* Makes `message` the next one, with the identity of the envelope before it. Returns false at the
+ * end, or if memory is short. Where the envelope is malformed, the last message is one without a
+ * delimiter, so that it is refused as truncated. A message has all its parts: no other form comes
+ * out of an envelope. */
+bool envelope_next(struct envelope_reader *reader, struct message *message);
+
+#endif
