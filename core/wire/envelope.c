@@ -156,6 +156,13 @@ void envelopes_close(struct envelopes *envelopes)
         ;
 }
 
+void envelopes_close_for(struct envelopes *envelopes, const void *peer, size_t size)
+{
+    size_t index = find(envelopes, peer, size);
+    if (index < envelopes->open)
+        close_one(envelopes, index);
+}
+
 void envelopes_release(struct envelopes *envelopes)
 {
     for (size_t i = 0; i < ENVELOPES_OPEN; i++)
@@ -222,12 +229,11 @@ static int read_frames(struct envelope_reader *reader, struct message *message)
 
 bool envelope_next(struct envelope_reader *reader, struct message *message)
 {
-    zmq_msg_t *identity = &reader->outer->frames[0];
     message_clear(message);
     if (!reader->messages)
         return false;
     reader->messages--;
-    if (!envelope_is(identity) && message_append_reference(message, identity))
+    if (reader->outer->count > 1 && message_append_reference(message, reader->outer->frames))
         return false;
     if (!read_frames(reader, message))
         return true;

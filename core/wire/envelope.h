@@ -54,8 +54,9 @@ void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, env
  * has then been sent, if memory is not short. */
 bool envelopes_put(struct envelopes *envelopes, const void *peer, size_t size,
                    struct message *message, size_t identities);
-/* Sends all. */
+/* Sends all, or that for one peer. */
 void envelopes_close(struct envelopes *envelopes);
+void envelopes_close_for(struct envelopes *envelopes, const void *peer, size_t size);
 /* Releases the memory, without sending what is there. */
 void envelopes_release(struct envelopes *envelopes);
 
@@ -73,13 +74,11 @@ static inline bool envelope_is(zmq_msg_t *frame)
            !memcmp(zmq_msg_data(frame), ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL));
 }
 
-/* The envelope of a message, or NULL. */
+/* The envelope of a message, or NULL. It is the last frame: a peer may choose any identity. */
 static inline zmq_msg_t *envelope_of(const struct message *message)
 {
-    for (size_t i = 0; i < 2 && i < message->count; i++)
-        if (envelope_is(&message->frames[i]))
-            return &message->frames[i];
-    return NULL;
+    zmq_msg_t *last = message->count ? &message->frames[message->count - 1] : NULL;
+    return last && message->count <= 2 && envelope_is(last) ? last : NULL;
 }
 
 /* How many messages an envelope says that it has; 1 for another message. */

@@ -297,24 +297,33 @@ static bool collect_sent(struct loop *loop)
     return any;
 }
 
-/* Hands over a message, or those of an envelope. */
-static void deliver(struct loop *loop, const struct source *source, struct message *message)
+/* Hands over the messages of an envelope. Returns how many there were. */
+static size_t deliver(struct loop *loop, const struct source *source,
+                      struct envelope_reader *reader)
+{
+    struct message message;
+    size_t count = 0;
+    message_init(&message);
+    for (; !loop->stopping && envelope_next(reader, &message); count++)
+        source->receive(source->self, &message);
+    message_close(&message);
+    return count;
+}
+
+/* Hands over what has come. Returns how many messages that were. */
+static size_t take(struct loop *loop, const struct source *source, struct message *message)
 {
     struct envelope_reader reader = {0};
-    struct message inner;
-    size_t count = 0;
+    size_t count = 1;
     if (source->traffic)
         traffic_note(source->traffic, TRAFFIC_IN, 1, traffic_bytes(message, 0));
-    if (!source->envelopes || !envelope_open(&reader, message)) {
+    if (source->envelopes && envelope_open(&reader, message))
+        count = deliver(loop, source, &reader);
+    else
         source->receive(source->self, message);
-        return;
-    }
-    message_init(&inner);
-    for (; !loop->stopping && envelope_next(&reader, &inner); count++)
-        source->receive(source->self, &inner);
     if (source->traffic && count > 1)
         traffic_note(source->traffic, TRAFFIC_IN, count - 1, 0);
-    message_close(&inner);
+    return count;
 }
 
 /* Reads at most `limit` messages. Returns whether there may be more. */
@@ -328,14 +337,16 @@ static bool serve(struct loop *loop, const struct source *source, size_t limit)
         return false;
     }
     message_init(&message);
-    for (size_t served = 0; more && served < limit && !loop->stopping; served++) {
-        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT))
-            deliver(loop, source, &message);
-        else if (errno == EMSGSIZE || errno == ENOMEM)
+    for (size_t served = 0; more && served < limit && !loop->stopping;) {
+        if (!message_recv(&message, source->socket, ZMQ_DONTWAIT)) {
+            served += take(loop, source, &message);
+        } else if (errno == EMSGSIZE || errno == ENOMEM) {
             log_limited(&loop->too_large, IPCL_LOG_WARN, "%s: a message was dropped: %s",
                         loop->name, errno == ENOMEM ? "out of memory" : "it has too many frames");
-        else
+            served++;
+        } else {
             more = false;
+        }
         trace_arrived();
     }
     message_close(&message);

@@ -64,30 +64,53 @@ static struct segment *find(const void *reference)
     return segment;
 }
 
-static void let_go(struct segment *segment)
+/* Returns the descriptor, for the caller to close, if no frame owns the segment any more; otherwise
+ * -1. */
+static int let_go(struct segment *segment)
 {
+    int descriptor = segment->descriptor;
     if (--segment->frames)
-        return;
+        return -1;
     HASH_DEL(segments, segment);
     all_bytes -= segment->size;
-    close(segment->descriptor);
     free(segment);
+    return descriptor;
 }
 
 static void release(void *data, void *segment)
 {
     (void)data;
     pthread_mutex_lock(&lock);
-    let_go(segment);
+    int descriptor = let_go(segment);
     pthread_mutex_unlock(&lock);
+    if (descriptor >= 0)
+        close(descriptor); /* which may free gigabytes */
+}
+
+static void lock_all(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_all(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* A forked child may use segments, too. */
+static void watch_forks(void)
+{
+    pthread_atfork(lock_all, unlock_all, unlock_all);
 }
 
 /* A new entry in the hash, which takes over the descriptor. NULL if memory is short. */
 static struct segment *enter(const void *reference, size_t size, int descriptor)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct segment *segment = calloc(1, sizeof(*segment));
     if (!segment)
         return NULL;
+    pthread_once(&once, watch_forks);
     segment->size = size;
     segment->descriptor = descriptor;
     memcpy(segment->reference, reference, SEGMENT_REFERENCE_BYTES);
@@ -102,7 +125,9 @@ static int own(zmq_msg_t *frame, struct segment *segment)
     segment->frames++;
     if (!zmq_msg_init_data(frame, segment->reference, SEGMENT_REFERENCE_BYTES, release, segment))
         return 0;
-    let_go(segment);
+    int descriptor = let_go(segment);
+    if (descriptor >= 0)
+        close(descriptor);
     return -1;
 }
 
@@ -124,6 +149,15 @@ static int fill(int descriptor, const char *data, size_t size)
     return fcntl(descriptor, F_ADD_SEALS, SEALS);
 }
 
+/* Newer kernels want to be told that it is no program. */
+static int create(void)
+{
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING, no_program = 8; /* MFD_NOEXEC_SEAL */
+    int descriptor = memfd_create("ipcluster-segment", flags | no_program);
+    return descriptor < 0 && errno == EINVAL ? memfd_create("ipcluster-segment", flags)
+                                             : descriptor;
+}
+
 static int make(zmq_msg_t *frame, const void *data, size_t size)
 {
     unsigned char reference[SEGMENT_REFERENCE_BYTES];
@@ -132,7 +166,7 @@ static int make(zmq_msg_t *frame, const void *data, size_t size)
         errno = EFBIG;
         return -1;
     }
-    int descriptor = memfd_create("ipcluster-segment", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int descriptor = create();
     if (descriptor < 0)
         return -1;
     if (fill(descriptor, data, size)) {
@@ -164,13 +198,22 @@ int segment_make(zmq_msg_t *frame, const void *data, size_t size)
     return -1;
 }
 
-/* Whether a descriptor is that of a segment of this size. */
+/* Whether a descriptor is that of a segment of this size. A hole would be memory only for who maps
+ * it. */
 static bool is_sealed(int descriptor, uint64_t size)
 {
     struct stat status;
     int seals = fcntl(descriptor, F_GET_SEALS);
     return seals >= 0 && (seals & SEALS) == SEALS && !fstat(descriptor, &status) && size &&
-           status.st_size >= 0 && (uint64_t)status.st_size == size;
+           status.st_size >= 0 && (uint64_t)status.st_size == size &&
+           lseek(descriptor, 0, SEEK_HOLE) == status.st_size;
+}
+
+static bool is_same(int descriptor, int other)
+{
+    struct stat one, two;
+    return !fstat(descriptor, &one) && !fstat(other, &two) && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
 }
 
 int segment_adopt(zmq_msg_t *frame, int descriptor)
@@ -181,7 +224,9 @@ int segment_adopt(zmq_msg_t *frame, int descriptor)
     pthread_mutex_lock(&lock);
     struct segment *segment = find(reference);
     bool known = segment;
-    if (!known && is_sealed(descriptor, size))
+    if (known && !is_same(descriptor, segment->descriptor))
+        segment = NULL; /* another one under the same reference */
+    else if (!known && is_sealed(descriptor, size))
         segment = enter(reference, size, descriptor);
     int status = segment ? own(&owner, segment) : -1;
     pthread_mutex_unlock(&lock);
@@ -218,7 +263,6 @@ int segment_open(zmq_msg_t *frame)
     void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
     if (data == MAP_FAILED)
         return -1;
-    madvise(data, size, MADV_POPULATE_READ); /* at once is faster than a page at a time */
     if (zmq_msg_init_data(&opened, data, size, unmap, (void *)(uintptr_t)size)) {
         munmap(data, size);
         return -1;
@@ -226,6 +270,15 @@ int segment_open(zmq_msg_t *frame)
     zmq_msg_move(frame, &opened);
     zmq_msg_close(&opened);
     return 0;
+}
+
+void segment_populate(zmq_msg_t *frame)
+{
+#ifdef MADV_POPULATE_READ
+    madvise(zmq_msg_data(frame), zmq_msg_size(frame), MADV_POPULATE_READ);
+#else
+    (void)frame;
+#endif
 }
 
 size_t segment_count(size_t *bytes)

@@ -36,6 +36,8 @@ int segment_descriptor(zmq_msg_t *frame);
  * is copied, a page at a time, only then. Returns 0, or -1: it owns no segment, or memory is
  * short. */
 int segment_open(zmq_msg_t *frame);
+/* Maps all pages of a frame that was opened, which is faster at once than one by one. */
+void segment_populate(zmq_msg_t *frame);
 /* How many segments this program has descriptors of, and their bytes. */
 size_t segment_count(size_t *bytes);
 

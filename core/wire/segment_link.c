@@ -22,6 +22,10 @@
  * which are counted. */
 #define UNREAD_BYTES_MAX ((size_t)1 << 30)
 
+#define LOST -2
+/* What was given and not asked for: the oldest goes. */
+#define ARRIVED_MAX 1024
+
 static const char label[] = "\0ipcluster segments 1";
 
 struct deposit {
@@ -49,7 +53,8 @@ static int send_record(int socket, const void *bytes, size_t size, int descripto
     return sendmsg(socket, &record, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size ? 0 : -1;
 }
 
-/* Receives a record, and the descriptor that came with it, or -1. Returns the record's size; 0 if
+/* Receives a record, and the descriptor that came with it, -1 if none did, or LOST if there was no
+ * room for it in this program. Returns the record's size; 0 if
  * the other end has gone, or -1 with errno set. */
 static ssize_t receive_record(int socket, void *bytes, size_t size, int *descriptor)
 {
@@ -61,19 +66,22 @@ static ssize_t receive_record(int socket, void *bytes, size_t size, int *descrip
     struct msghdr record = {.msg_iov = &part,
                             .msg_iovlen = 1,
                             .msg_control = control.bytes,
-                            .msg_controllen = sizeof(control.bytes)};
+                            .msg_controllen = CMSG_LEN(sizeof(int))}; /* no room for a second */
     *descriptor = -1;
     ssize_t received = recvmsg(socket, &record, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     const struct cmsghdr *head = received < 0 ? NULL : CMSG_FIRSTHDR(&record);
     if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
         head->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(descriptor, CMSG_DATA(head), sizeof(int));
+    else if (received >= 0 && record.msg_flags & MSG_CTRUNC)
+        *descriptor = LOST;
     return received;
 }
 
 static void drop(struct segment_link *link, struct deposit *deposit)
 {
     DL_DELETE(link->arrived, deposit);
+    link->count--;
     if (deposit->descriptor >= 0)
         close(deposit->descriptor);
     free(deposit);
@@ -103,14 +111,18 @@ static bool read_record(struct segment_link *link)
     if (!link->connected)
         return false;
     ssize_t size = receive_record(link->socket, reference, sizeof(reference), &descriptor);
+    if (size < 0 && errno == ECONNRESET) /* it left something unread; what it gave is still here */
+        size = receive_record(link->socket, reference, sizeof(reference), &descriptor);
     if (size <= 0) {
+        if (descriptor >= 0)
+            close(descriptor);
         if (!size || (errno != EAGAIN && errno != EINTR))
             disconnect(link);
         return false;
     }
     struct deposit *deposit = size == sizeof(reference) ? find(link, reference) : NULL;
     if (descriptor < 0) {
-        if (deposit)
+        if (deposit && descriptor != LOST)
             drop(link, deposit);
         return true;
     }
@@ -122,6 +134,8 @@ static bool read_record(struct segment_link *link)
     deposit->descriptor = descriptor;
     memcpy(deposit->reference, reference, sizeof(reference));
     DL_APPEND(link->arrived, deposit);
+    if (++link->count > ARRIVED_MAX)
+        drop(link, link->arrived);
     return true;
 }
 
@@ -175,7 +189,16 @@ int segment_link_unpack(struct segment_link *link, struct message *message)
 {
     if (segment_link_take(link, message))
         return -1;
-    return segment_link_give(NULL, message);
+    for (size_t i = 0; i < message_buffer_count(message); i++) {
+        zmq_msg_t *frame = message_buffer(message, i);
+        if (!segment_is_reference(frame))
+            continue;
+        if (segment_open(frame))
+            return -1;
+        segment_populate(frame);
+        message->tagged = NULL; /* its buffers are others now */
+    }
+    return 0;
 }
 
 /* Whether the other end reads what it is given. */
@@ -191,6 +214,9 @@ static int give(struct segment_link *link, zmq_msg_t *frame)
 {
     size_t bytes = segment_frame_bytes(frame);
     int descriptor = segment_descriptor(frame);
+    bool again = link && !memcmp(link->last, zmq_msg_data(frame), SEGMENT_REFERENCE_BYTES);
+    if (again)
+        bytes = 0; /* for another engine */
     if (!link || !link->connected || descriptor < 0 || !may_give(link, bytes))
         return -1;
     if (send_record(link->socket, zmq_msg_data(frame), SEGMENT_REFERENCE_BYTES, descriptor)) {
@@ -199,6 +225,7 @@ static int give(struct segment_link *link, zmq_msg_t *frame)
         return -1;
     }
     link->unread += bytes;
+    memcpy(link->last, zmq_msg_data(frame), SEGMENT_REFERENCE_BYTES);
     return 0;
 }
 
@@ -282,17 +309,16 @@ void segment_link_open(struct segment_link *link, const struct connection *conne
                        const unsigned char *life)
 {
     char path[LOCAL_SEGMENTS_BYTES];
+    bool offered = connection->local && !local_segments(connection, path);
+    int fd = offered ? connect_to(path) : -1;
+    if (fd >= 0 && !say_hello(fd, session, role, name, life) && is_welcome(fd)) {
+        segment_link_connect(link, fd);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
     segment_link_drain(link);
     disconnect(link);
-    if (!connection->local || local_segments(connection, path))
-        return;
-    int fd = connect_to(path);
-    if (fd < 0)
-        return;
-    if (say_hello(fd, session, role, name, life) || !is_welcome(fd))
-        close(fd);
-    else
-        segment_link_connect(link, fd);
 }
 
 void segment_link_close(struct segment_link *link)

@@ -17,6 +17,7 @@
 
 #include "wire/connection.h"
 #include "wire/message.h"
+#include "wire/segment.h"
 #include "wire/session.h"
 
 struct deposit;
@@ -25,8 +26,10 @@ struct deposit;
 struct segment_link {
     bool connected;
     int socket;
-    size_t unread;           /* bytes given since the other end had read everything */
-    struct deposit *arrived; /* given and not taken yet, the oldest first */
+    size_t unread; /* bytes given since the other end had read everything */
+    unsigned char last[SEGMENT_REFERENCE_BYTES]; /* given */
+    struct deposit *arrived;                     /* given and not taken yet, the oldest first */
+    size_t count;                                /* of these */
 };
 
 /* Connects a program of ours to its controller: as `name`, under which its sockets connect. What

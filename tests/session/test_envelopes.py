@@ -9,7 +9,7 @@ import zmq
 
 import framing
 from controller_peer import Peer
-from support import LONG, PYTHON, typed, wait_for_file, wait_until
+from support import LONG, PYTHON, free_ports, typed, wait_for_file, wait_until
 
 
 @pytest.fixture
@@ -158,3 +158,39 @@ def test_many_clients_at_a_time(new_cluster):
         }
         for (number, task), result in results.items():
             assert result.get(LONG) == number**task
+
+
+def test_a_peer_whose_name_is_an_envelope_sends_none(peer):
+    names = [
+        framing.ENVELOPE + framing.NUMBER_BYTES * b"\1",
+        framing.enveloped([peer.message("apply_request")[0]])[0][:255],
+    ]
+    for port in ("registration", "mux", "task", "control"):
+        for name in names:
+            socket = peer.connect(zmq.DEALER, peer.client[port], identity=name)
+            socket.send_multipart([b"x"])
+            socket.send_multipart(framing.enveloped([peer.message("apply_request")[0], [b"x"] * 7]))
+    # The threads have read these when they have answered what comes later.
+    client = peer.cluster.client()
+    assert client[0].apply_sync(abs, -1) == 1
+    assert client.load_balanced_view().apply_sync(abs, -1) == 1
+    client.clear(block=True)
+    assert peer.cluster.controller.alive
+
+
+def test_a_task_for_an_engine_that_does_not_connect_ends_with_its_timeout(new_cluster):
+    cluster = new_cluster(0)
+    content = json.loads(cluster.engine_file.read_text())
+    content.pop("local", None)
+    content["task"] = free_ports(1)[0]
+    file = cluster.engine_file.with_name("unconnected.json")
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(content))
+    cluster.start_engine(f"--file={file}")
+    client = cluster.client(wait_for=1)
+    balanced = client.load_balanced_view()
+    balanced.timeout = 1
+    with pytest.raises(Exception, match="the task waited longer than its timeout allows"):
+        balanced.apply_async(abs, -1).get(LONG)
+    values = client.stats()
+    assert values["ipcluster_tasks_sent_total"] == values["ipcluster_tasks_returned_total"] == 0

@@ -122,7 +122,7 @@ Test(segment, is_not_made_where_the_system_does_not_allow_it)
 static int file_of(size_t size, int seals)
 {
     int descriptor = memfd_create("test", MFD_ALLOW_SEALING);
-    cr_assert_eq(ftruncate(descriptor, (off_t)size), 0);
+    cr_assert_eq(write(descriptor, data, size), (ssize_t)size);
     cr_assert_eq(fcntl(descriptor, F_ADD_SEALS, seals), 0);
     return descriptor;
 }
@@ -130,10 +130,11 @@ static int file_of(size_t size, int seals)
 Test(segment, is_taken_only_if_it_is_sealed_and_has_its_size)
 {
     const int all = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
-    struct message message, received;
+    struct message message, received, other;
     int ends[2];
     make(&message);
     copy(&received, &message);
+    copy(&other, &message);
     message_close(&message);
     zmq_msg_t *frame = message_buffer(&received, 0);
     cr_assert(segment_is_reference(frame));
@@ -145,8 +146,15 @@ Test(segment, is_taken_only_if_it_is_sealed_and_has_its_size)
     cr_assert_eq(segment_adopt(frame, -1), -1);
     cr_assert_eq(segment_open(frame), -1, "it owns nothing");
     cr_assert_eq(count(), 0);
+    int hole = memfd_create("test", MFD_ALLOW_SEALING);
+    cr_assert_eq(ftruncate(hole, (off_t)BYTES), 0);
+    cr_assert_eq(fcntl(hole, F_ADD_SEALS, all), 0);
+    cr_assert_eq(segment_adopt(frame, hole), -1);
     cr_assert_eq(segment_adopt(frame, file_of(BYTES, all)), 0);
     cr_assert_eq(count(), 1);
+    cr_assert_eq(segment_adopt(message_buffer(&other, 0), file_of(BYTES, all)), -1,
+                 "another file under the same reference");
+    message_close(&other);
     message_close(&received);
     cr_assert_eq(count(), 0);
 }
@@ -170,7 +178,12 @@ Test(segment_link, hands_over_what_messages_refer_to_in_any_order)
         copy(&received[i], &sent[i]);
         message_close(&sent[i]);
     }
-    segment_link_close(&links[0]); /* also what a program gave that has gone */
+    struct message unread;
+    make(&unread);
+    cr_assert_eq(segment_link_give(&links[1], &unread), 0);
+    message_close(&unread);
+    segment_link_close(
+        &links[0]); /* also what a program gave that has gone, with something unread */
     for (int i = 2; i >= 0; i--) {
         cr_assert_eq(segment_link_unpack(&links[1], &received[i]), 0);
         check_opened(&received[i]);
@@ -203,17 +216,25 @@ Test(segment_link, says_that_what_was_not_given_or_was_taken_back_is_not_there)
 Test(segment_link, puts_into_the_message_what_the_other_end_does_not_read)
 {
     struct segment_link links[2];
-    struct message message;
-    size_t given = 0;
+    struct message messages[2];
+    size_t given = 0, i = 0;
     make_links(links);
-    make(&message);
-    while (!segment_link_give(&links[0], &message) &&
-           segment_is_reference(message_buffer(&message, 0)))
+    make(&messages[0]);
+    make(&messages[1]);
+    /* One that is given again at once counts once. */
+    for (int again = 0; again < 100; again++)
+        cr_assert_eq(segment_link_give(&links[0], &messages[1]), 0);
+    cr_assert(segment_is_reference(message_buffer(&messages[1], 0)));
+    while (!segment_link_give(&links[0], &messages[i]) &&
+           segment_is_reference(message_buffer(&messages[i], 0))) {
         given += BYTES;
+        i = 1 - i;
+    }
     cr_assert_gt(given, 0);
     cr_assert_leq(given, ((size_t)1 << 30) + BYTES);
-    check_opened(&message);
-    message_close(&message);
+    check_opened(&messages[i]);
+    message_close(&messages[0]);
+    message_close(&messages[1]);
     segment_link_close(&links[0]);
     segment_link_close(&links[1]);
 }

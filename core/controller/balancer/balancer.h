@@ -41,6 +41,7 @@ struct worker {
     unsigned long long mark; /* used by the owner */
     bool sealed;             /* used by the owner: it takes only sealed messages */
     bool recalled;           /* used by the owner */
+    bool reached;            /* used by the owner: the last task could be sent */
     bool suspended;          /* it takes no tasks until balancer_resume() */
     bool retired;            /* it takes no tasks any more */
     bool gone;               /* stranded tasks still name it */

@@ -212,9 +212,9 @@ long long replies_tick(struct replies *replies, long long now_ms)
 
 void replies_release(struct replies *replies)
 {
+    envelopes_close(&replies->envelopes);
     refusal_summary(&replies->unread);
     refusal_summary(&replies->large);
-    envelopes_close(&replies->envelopes);
     envelopes_release(&replies->envelopes);
     early_release(&replies->early);
     outbox_release(&replies->outbox);

@@ -172,7 +172,7 @@ static int meet(int socket, const struct segment_hello *hello)
                        SEAL_LIFE_BYTES, hello->proof, hello->proof_size))
         return -1;
     struct segment_peer *peer = find_peer(hello->role, hello->name, hello->name_size);
-    if ((!peer && !(peer = add_peer(hello))) || segment_link_welcome(socket))
+    if (segment_link_welcome(socket) || (!peer && !(peer = add_peer(hello))))
         return -1;
     segment_link_connect(&peer->link, socket);
     peer->gone_ms = 0;
@@ -287,6 +287,15 @@ long long segments_tick(long long now_ms)
     return count ? clock_sooner(due_ms, now_ms + COUNT_MS) : due_ms;
 }
 
+/* A peer whose end was seen while it was used. */
+static void note_used(struct segment_peer *peer)
+{
+    if (!peer || peer->link.connected || peer->gone_ms)
+        return;
+    peer->gone_ms = clock_ms();
+    state.gone = true;
+}
+
 static size_t count_references(struct message *message)
 {
     size_t count = 0;
@@ -315,6 +324,7 @@ int segments_take(enum connection_role role, struct message *message)
     int status = segment_link_take(peer ? &peer->link : NULL, message);
     if (!status && segment_count(&bytes) > state.most)
         status = hand_over(NULL, message);
+    note_used(peer);
     pthread_mutex_unlock(&state.lock);
     return status;
 }
@@ -326,6 +336,7 @@ static int give(enum connection_role role, const void *name, size_t size, struct
     pthread_mutex_lock(&state.lock);
     struct segment_peer *peer = find_peer(role, name, size);
     int status = hand_over(peer ? &peer->link : NULL, message);
+    note_used(peer);
     pthread_mutex_unlock(&state.lock);
     return status;
 }
@@ -349,6 +360,7 @@ static void recall(enum connection_role role, const void *name, size_t size,
     pthread_mutex_lock(&state.lock);
     struct segment_peer *peer = find_peer(role, name, size);
     segment_link_recall(peer ? &peer->link : NULL, message);
+    note_used(peer);
     pthread_mutex_unlock(&state.lock);
 }
 

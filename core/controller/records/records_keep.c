@@ -24,8 +24,9 @@ struct ipcl_buffer *records_buffers(struct message *message, size_t *count)
             break;
         zmq_msg_init(frame);
         zmq_msg_copy(frame, message_buffer(message, i));
-        if (segment_is_reference(frame))
-            segment_open(frame); /* a record outlives every program */
+        /* A record outlives every program. */
+        if (segment_is_reference(frame) && segment_open(frame))
+            message_replace(frame, "", 0);
         buffers[(*count)++] = (struct ipcl_buffer){.data = zmq_msg_data(frame),
                                                    .size = zmq_msg_size(frame),
                                                    .owner = frame,

@@ -67,7 +67,10 @@ void scheduler_dispatch_new(struct scheduler *scheduler, struct task *fresh,
     struct task *task;
     size_t count = 0;
     while (!scheduler->draining && count++ < BATCH && (task = balancer_next(scheduler->balancer))) {
-        if (!send_task(scheduler, task, task == fresh ? message : NULL))
+        bool sent = send_task(scheduler, task, task == fresh ? message : NULL);
+        if (task == fresh && sent)
+            fresh = NULL; /* its message has gone, and it may be taken back and come again */
+        if (!sent)
             continue;
         trace_step_since(TRACE_DISPATCH, task->msg_id, task->msg_id_size, task->worker->id,
                          task->since_ns);

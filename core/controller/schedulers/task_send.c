@@ -45,6 +45,7 @@ static void take_back(struct scheduler *scheduler, struct worker *worker, struct
     size_t unsent = 0;
     scheduler_rest(scheduler, SCHEDULER_RETRY_MS);
     balancer_suspend(scheduler->balancer, worker);
+    worker->reached = false;
     message_init(&message);
     envelope_open(&reader, envelope);
     while (envelope_next(&reader, &message))
@@ -61,6 +62,7 @@ static void take_back(struct scheduler *scheduler, struct worker *worker, struct
         unsent--;
         scheduler_give_back(scheduler, task);
     }
+    scheduler->more = true; /* other engines may be free */
 }
 
 static void send_envelope(void *self, struct message *envelope)
@@ -95,14 +97,18 @@ int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct
         seal_sign(seal, message, name, size, worker->sealed, NULL))
         return -1;
     if (!task) { /* its sender acts on whether it has gone */
-        envelopes_close(&scheduler->to_engines);
+        envelopes_close_for(&scheduler->to_engines, name, size);
         return message_send_to(message, scheduler->engines, name, size) ? -1 : 0;
     }
     struct handout handout = handout_of(worker, task, seal);
-    bool put = worker->sealed && envelopes_put(&scheduler->to_engines, name, size, message, 0);
+    /* The first task goes alone: if the engine is not connected yet, it stays where it is. */
+    bool put = worker->sealed && worker->reached &&
+               envelopes_put(&scheduler->to_engines, name, size, message, 0);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
-    if (put || !message_send_to(message, scheduler->engines, name, size))
+    if (put || !message_send_to(message, scheduler->engines, name, size)) {
+        worker->reached = true;
         return 0;
+    }
     segments_recall_from(name, message);
     handouts_undo(scheduler->handouts);
     return -1;

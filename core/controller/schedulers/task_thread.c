@@ -58,6 +58,7 @@ static long long task_on_tick(void *self, long long now_ms)
     bool more = task_settle(scheduler, now_ms);
     if (hooks)
         due = clock_sooner(due, hooks->tick(scheduler, now_ms));
+    envelopes_close(&scheduler->to_engines); /* before anything is sent to an engine alone again */
     if (balancer_suspended(scheduler->balancer) && now_ms >= scheduler->next_try_ms)
         balancer_resume(scheduler->balancer);
     scheduler_dispatch(scheduler);
