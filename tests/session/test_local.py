@@ -19,6 +19,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 WAY = """
 import os, sys, psutil, ipcluster
 client = ipcluster.Client(sys.argv[1], timeout=60)
+client.wait_for_engines(1, timeout=60)
 print(client[:].apply_sync(os.getpid), len([c for c in psutil.Process().connections("tcp") if c.raddr]))
 """
 
