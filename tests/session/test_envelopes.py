@@ -127,7 +127,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(new_cluster, sandbox, gate)
     program = sandbox.dir / "stopped.py"
     program.write_text(STOPPED)
     count = 6000
-    process = sandbox.start(PYTHON, program, cluster.client_file, count)
+    process = sandbox.start(PYTHON, program, cluster.client_file, count, python=True)
     process.wait_for_output("sent", LONG)
     wait_until(lambda: waiting(other) >= count, LONG, "its tasks have come")
     process.popen.send_signal(signal.SIGSTOP)

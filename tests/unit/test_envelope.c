@@ -136,7 +136,7 @@ Test(envelope, has_no_more_bytes_than_the_largest_frame)
 
 Test(envelope, for_one_peer_too_many_has_the_oldest_sent)
 {
-    char peer[8];
+    char peer[16];
     prepare(0);
     for (int i = 0; i <= ENVELOPES_OPEN; i++) {
         cr_expect_str_eq(sent.text, "");
