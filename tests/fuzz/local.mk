@@ -76,7 +76,7 @@ FUZZ_LIBS = tests/fuzz/libfuzz.la tests/fuzz/libjson.la tests/fuzz/libmsgpack.la
 	core/config/libconfig.la core/base/libbase.la $(MSGPACK_LIBS) $(ZMQ_LIBS) $(JANSSON_LIBS)
 FUZZ_CONTROLLER = tests/fuzz/libcontroller.la core/controller/libbalancer.la
 NETWORK_WRAP = -Wl,--wrap=message_recv,--wrap=zmq_bind,--wrap=zmq_connect,--wrap=zmq_msg_send,--wrap=zmq_send,--wrap=zmq_socket_monitor \
-	-Wl,--wrap=socket_bind_port,--wrap=loop_add,--wrap=loop_add_ready,--wrap=loop_set_tick,--wrap=gate_watch_losses
+	-Wl,--wrap=socket_bind_port,--wrap=loop_add,--wrap=loop_add_open,--wrap=loop_add_ready,--wrap=loop_set_tick,--wrap=gate_watch_losses
 FUZZ_MODULE_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP)
 FUZZ_MODULE_LIBS = tests/fuzz/libnetwork.la tests/fuzz/libmodule.la $(FUZZ_CONTROLLER) tests/fuzz/libmemory.la $(FUZZ_LIBS) -lm
 FUZZ_PLAYED_LINK_FLAGS = $(FUZZ_LINK_FLAGS) $(NETWORK_WRAP) -Wl,--wrap=usleep,--wrap=kill,--wrap=path_write_file

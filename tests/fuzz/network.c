@@ -49,6 +49,7 @@ int __real_zmq_msg_send(zmq_msg_t *frame, void *socket, int flags);
 int __real_zmq_send(void *socket, const void *data, size_t size, int flags);
 int __real_message_recv(struct message *message, void *socket, int flags);
 int __real_loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
+int __real_loop_add_open(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int __real_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
 void __real_loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 int __wrap_zmq_bind(void *socket, const char *url);
@@ -60,6 +61,7 @@ int __wrap_zmq_socket_monitor(void *socket, const char *url, int events);
 int __wrap_socket_bind_port(void *socket, const char *interface, int *port,
                             struct ipcl_error *error);
 int __wrap_loop_add(struct loop *loop, void *socket, loop_receive *receive, void *self);
+int __wrap_loop_add_open(struct loop *loop, void *socket, loop_receive *receive, void *self);
 int __wrap_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self);
 void __wrap_loop_set_tick(struct loop *loop, loop_tick *tick, void *self);
 int __wrap_gate_watch_losses(struct ipcl_error *error);
@@ -173,6 +175,12 @@ int __wrap_loop_add(struct loop *loop, void *socket, loop_receive *receive, void
 {
     note((struct source){.loop = loop, .socket = socket, .receive = receive, .self = self});
     return __real_loop_add(loop, socket, receive, self);
+}
+
+int __wrap_loop_add_open(struct loop *loop, void *socket, loop_receive *receive, void *self)
+{
+    note((struct source){.loop = loop, .socket = socket, .receive = receive, .self = self});
+    return __real_loop_add_open(loop, socket, receive, self);
 }
 
 int __wrap_loop_add_ready(struct loop *loop, void *socket, loop_ready *ready, void *self)
