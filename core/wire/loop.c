@@ -310,7 +310,7 @@ static size_t deliver(struct loop *loop, const struct source *source,
     return count;
 }
 
-/* Hands over what has come. Returns how many messages that were. */
+/* Hands over what has come. Returns how many messages that were, at least 1. */
 static size_t take(struct loop *loop, const struct source *source, struct message *message)
 {
     struct envelope_reader reader = {0};
@@ -323,7 +323,7 @@ static size_t take(struct loop *loop, const struct source *source, struct messag
         source->receive(source->self, message);
     if (source->traffic && count > 1)
         traffic_note(source->traffic, TRAFFIC_IN, count - 1, 0);
-    return count;
+    return count ? count : 1; /* an empty envelope has its turn, too */
 }
 
 /* Reads at most `limit` messages. Returns whether there may be more. */

@@ -70,12 +70,10 @@ static void send_envelope(void *self, struct message *envelope)
     struct scheduler *scheduler = self;
     if (!message_send(envelope, scheduler->engines))
         return;
-    char name[ENGINE_UUID_BYTES + 1] = "";
-    zmq_msg_t *peer = message_peer(envelope);
-    if (zmq_msg_size(peer) < sizeof(name))
-        memcpy(name, zmq_msg_data(peer), zmq_msg_size(peer));
-    const char *uuid = routes_owner(&scheduler->routes, name);
-    struct worker *worker = uuid ? balancer_engine(scheduler->balancer, uuid, strlen(uuid)) : NULL;
+    zmq_msg_t *engine = message_peer(envelope);
+    struct worker *worker = NULL;
+    if (routes_translate(&scheduler->routes, engine))
+        worker = balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine));
     if (worker)
         take_back(scheduler, worker, envelope);
 }
