@@ -183,10 +183,29 @@ static void copying_end(struct copying *copying)
     Py_XDECREF(copying->held);
 }
 
+/* Submits a request with the buffers in a list. NULL with an exception set. */
+static struct ipcl_future *submit_list(struct ipcl_client *client, struct ipcl_submission *request,
+                                       PyObject *list)
+{
+    struct ipcl_error error;
+    struct copying copying;
+    struct ipcl_buffer *buffers = buffers_from(list, &request->buffer_count);
+    if (!buffers)
+        return NULL;
+    request->buffers = buffers;
+    copying_begin(&copying, request, list);
+    struct ipcl_future *future = ipcl_submit(client, request, &error);
+    copying_end(&copying);
+    if (!future)
+        PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
+                        error.text);
+    free(buffers);
+    return future;
+}
+
 static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     struct ipcl_submission request = {0};
-    struct ipcl_error error;
     if (count != 6 || !PyList_Check(args[5])) {
         PyErr_SetString(PyExc_TypeError,
                         "submit(channel, engine_id, msg_type, content, metadata, buffers: list)");
@@ -203,21 +222,35 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
     }
     buffers_collect();
     struct ipcl_client *client = hold_client(self);
-    struct ipcl_buffer *buffers = client ? buffers_from(args[5], &request.buffer_count) : NULL;
-    struct ipcl_future *future = NULL;
-    if (buffers) {
-        struct copying copying;
-        request.buffers = buffers;
-        copying_begin(&copying, &request, args[5]);
-        future = ipcl_submit(client, &request, &error);
-        copying_end(&copying);
-        if (!future)
-            PyErr_SetString(ipcl_client_closed(client) ? PyExc_ConnectionError : PyExc_ValueError,
-                            error.text);
-        free(buffers);
-    }
+    struct ipcl_future *future = client ? submit_list(client, &request, args[5]) : NULL;
     ipcl_client_release(client);
     return future ? future_wrap(future) : NULL;
+}
+
+static PyObject *connection_submit_tasks(PyObject *self, PyObject *args)
+{
+    struct ipcl_submission request = {.channel = IPCL_CHANNEL_TASK};
+    PyObject *requests;
+    if (!PyArg_ParseTuple(args, "szO!", &request.msg_type, &request.metadata, &PyList_Type,
+                          &requests))
+        return NULL;
+    struct ipcl_client *client = hold_client(self);
+    PyObject *futures = client ? PyList_New(0) : NULL;
+    buffers_collect();
+    for (Py_ssize_t i = 0; futures && i < PyList_Size(requests); i++) {
+        PyObject *list = Py_NewRef(PyList_GetItem(requests, i));
+        struct ipcl_future *submitted =
+            PyList_Check(list) ? submit_list(client, &request, list) : NULL;
+        PyObject *future = submitted ? future_wrap(submitted) : NULL;
+        if (!future || PyList_Append(futures, future))
+            Py_CLEAR(futures);
+        if (!futures && !PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "a request's buffers are a list");
+        Py_XDECREF(future);
+        Py_DECREF(list);
+    }
+    ipcl_client_release(client);
+    return futures;
 }
 
 /* Makes a list of futures, and takes over the references to them. */
@@ -354,6 +387,8 @@ static PyMethodDef connection_methods[] = {
      "wait_for_engines(count, timeout=None)"},
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
+    {"submit_tasks", connection_submit_tasks, METH_VARARGS,
+     "submit_tasks(msg_type, metadata, [buffers of each task]) -> [Future of each]"},
     {"submit_each", connection_submit_each, METH_VARARGS,
      "submit_each(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
     {"broadcast", connection_broadcast, METH_VARARGS,

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from ipcluster import _client, error as errors
 from ipcluster.abort import abort
-from ipcluster.maps import members
 from ipcluster.besides import Besides
 from ipcluster.dispatcher import Waiting
 from ipcluster.reply import METADATA_KEYS, Failure, error_or_value, value_of
@@ -568,18 +567,18 @@ class AsyncMapResult(AsyncResult):
         if any(isinstance(value, Failure) for value in values):
             flat = []
             for value in values:
-                flat.extend([value.error] if isinstance(value, Failure) else members(value))
+                flat.extend([value.error] if isinstance(value, Failure) else self._mapping.members(value))
             return flat
         return self._mapping.join(values)
 
     def __iter__(self):
         if self.ordered and not self._mapping.in_order:
-            yield from members(self.get())
+            yield from self._mapping.members(self.get())
             return
         if self.ready():
             self.get()  # raises all errors in one
         for index in self._as_they_come():
-            yield from members(self._checked(self._value_at(index)))
+            yield from self._mapping.members(self._checked(self._value_at(index)))
 
     def _as_they_come(self):
         """The indices of the requests, each when it was answered."""

@@ -106,6 +106,8 @@ class Map:
         low = index * size + min(index, longer)
         return slice(low, low + size + (index < longer))
 
+    members = staticmethod(members)
+
     def join(self, parts):
         """The parts as one: an array, a table or a list; a list of the parts if they are something else, or of several kinds."""
         if not parts:
@@ -118,6 +120,21 @@ class Map:
             return sys.modules["pandas"].concat(parts)
         if all(isinstance(part, _LISTS) or _is_array(part) for part in parts):
             return list(chain.from_iterable(parts))
+        return parts
+
+
+class OneByOne:
+    """Each part is one member."""
+
+    in_order = True
+
+    def part(self, index, count, length):
+        return index
+
+    def members(self, part):
+        return [part]
+
+    def join(self, parts):
         return parts
 
 

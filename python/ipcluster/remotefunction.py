@@ -3,7 +3,7 @@
 from ipcluster import there
 from ipcluster.asyncresult import AsyncMapResult
 from ipcluster.canning import apply_info, serialize
-from ipcluster.maps import DISTRIBUTIONS, checked_chunksize, cut, equally_long, zipped
+from ipcluster.maps import DISTRIBUTIONS, OneByOne, checked_chunksize, cut, equally_long, zipped
 
 
 def name_of(f):
@@ -109,7 +109,7 @@ class ParallelFunction(RemoteFunction):
         self.mapping = DISTRIBUTIONS[dist]()
 
     def __call__(self, *sequences):
-        return self._run(*equally_long(sequences), serialize(self.func), [])
+        return self._run(self.mapping, *equally_long(sequences), serialize(self.func), [])
 
     def map(self, *sequences):
         """Calls the function with each member of sequences, as the builtin `map` does.
@@ -126,33 +126,40 @@ class ParallelFunction(RemoteFunction):
         """
         if not sequences:
             raise TypeError("map needs a sequence")
+        if self.view.balanced and self.chunksize == 1:
+            return self._run(OneByOne(), *zipped(sequences), serialize(self.func), [])
         # The function travels as the first argument of a function that maps.
-        return self._run(*zipped(sequences), serialize(there.map_members), serialize(self.func))
+        return self._run(self.mapping, *zipped(sequences), serialize(there.map_members), serialize(self.func))
 
-    def _run(self, sequences, length, function, first):
+    def _run(self, mapping, sequences, length, function, first):
         """Sends out the parts. `function`: the buffers of the function that is called; `first`: the buffers of its first argument, which is the
         same for all parts, or none."""
         view = self._view()
+        requests, metadata = view.client.requests, view.metadata()
         if view.balanced:
-            targets, engines = None, [-1] * -(-length // self.chunksize)
+            targets, count = None, -(-length // self.chunksize)
         else:
-            targets = engines = view.client.requests.targets_of(view.targets)[:length]
-        submit, metadata = view.client.requests.submit, view.metadata()
-        children = [
-            submit(view.channel, engine, "apply_request", None, metadata,
-                   self._buffers(sequences, index, len(engines), length, function, first))
-            for index, engine in enumerate(engines)
-        ]  # fmt: skip
+            targets = requests.targets_of(view.targets)[:length]
+            count = len(targets)
+        parts = (
+            self._buffers(sequences, mapping.part(index, count, length), function, first) for index in range(count)
+        )
+        if view.balanced:
+            children = requests.submit_tasks("apply_request", metadata, parts)
+        else:
+            children = [
+                requests.submit(view.channel, engine, "apply_request", None, metadata, buffers)
+                for engine, buffers in zip(targets, parts)
+            ]
         result = AsyncMapResult(
-            view.client, children, self.mapping, name_of(self.func), self.ordered, self.return_exceptions, targets
+            view.client, children, mapping, name_of(self.func), self.ordered, self.return_exceptions, targets
         )
         view.history.note(result.msg_ids)
         return result.get() if view.block else result
 
-    def _buffers(self, sequences, index, count, length, function, first):
+    def _buffers(self, sequences, part, function, first):
         """A request's buffers; the function was serialised once for all requests."""
         arguments = list(first)
-        part = self.mapping.part(index, count, length)
         for seq in sequences:
             arguments += serialize(cut(seq, part))
         info = apply_info(len(sequences) + bool(first), len(arguments), ())

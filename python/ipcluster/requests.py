@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import islice
 
 from ipcluster import _client
 from ipcluster.abort import AbortLater
@@ -10,6 +11,7 @@ from ipcluster.error import EngineError, NoEnginesRegistered, RemoteError
 from ipcluster.reply import Failure, text_of_date, value_of
 
 ENTRIES_MIN = 256  # how many requests are remembered before answered ones are looked for
+TOGETHER = 256  # how many tasks of a map are handed to the library at a time
 UNFETCHED_MAX = 4096  # how many answered requests are remembered whose results nobody has fetched
 
 
@@ -101,6 +103,15 @@ class Requests:
             self._note(future)
         return future
 
+    def submit_tasks(self, msg_type, metadata, requests):
+        """Tasks of the same kind, by an iterable of the lists of their buffers. Returns a list of their futures."""
+        requests, futures = iter(requests), []
+        while some := list(islice(requests, TOGETHER)):
+            sent = self._connection.submit_tasks(msg_type, metadata, some)
+            self._note_all(sent)
+            futures += sent
+        return futures
+
     def submit_each(self, engine_ids, msg_type, content, metadata, buffers):
         """A direct request to each of these engines; large buffers leave once for all of them."""
         return self._to_engines(self._connection.submit_each, engine_ids, msg_type, content, metadata, buffers)
@@ -114,8 +125,7 @@ class Requests:
         except ValueError:
             self.targets_of(engine_ids)
             raise
-        for future in futures:
-            self._note(future)
+        self._note_all(futures)
         return futures
 
     def ask_hub(self, msg_type, content=None):
@@ -129,9 +139,12 @@ class Requests:
         return value, future
 
     def _note(self, future):
-        msg_id = future.msg_id
-        self.futures[msg_id] = future
-        self.history.note([msg_id])
+        self._note_all([future])
+
+    def _note_all(self, futures):
+        msg_ids = [future.msg_id for future in futures]
+        self.futures.update(zip(msg_ids, futures))
+        self.history.note(msg_ids)
         self._noted = True
         if len(self.futures) >= self._prune_at:
             self._prune()
