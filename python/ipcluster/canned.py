@@ -137,7 +137,14 @@ class ForeignCode(CannedObject):
         )
 
 
+def _is_as_made(f, code):
+    """Whether nothing was done to a function that was made of its code alone."""
+    return f.__code__ is code and not f.__dict__ and f.__defaults__ is None and f.__kwdefaults__ is None
+
+
 class CannedFunction(CannedObject):
+    made = None  # the function, if it is made of its code and the engine's namespace alone: so it is made once
+
     def __init__(self, f):
         self.code = f.__code__
         if hasattr(f, "_travels_by_code"):
@@ -157,11 +164,14 @@ class CannedFunction(CannedObject):
         return not (self.defaults or self.kwdefaults or self.annotations or self.closure)
 
     def get_object(self, g=None):
+        made = self.made
+        if made is not None and made.__globals__ is g and _is_as_made(made, self.code):
+            return made
         if self.module == WIRE_CANNING and self.__name__ in SWITCHES:
             return SWITCHES[self.__name__]
         if type(self.code) is not CodeType:
             return self._stand_in(g)
-        g = _function_globals(self.module, g)
+        namespace, g = g, _function_globals(self.module, g)
         defaults = _uncan_all(self.defaults, g) if self.defaults else None
         closure = _uncan_all(self.closure, g) if self.closure else None
         f = FunctionType(self.code, g, self.__name__, defaults, closure)
@@ -171,6 +181,8 @@ class CannedFunction(CannedObject):
             f.__annotations__ = uncan_dict(self.annotations, g)
         if hasattr(self, "attributes"):
             f.__dict__.update(self.attributes)
+        elif g is namespace and self.is_constant():
+            self.made = f
         return f
 
     def _stand_in(self, g):

@@ -47,6 +47,7 @@ from ipcluster.classes import CannedCell, CannedClass, CannedDescriptor, CannedN
 PROTOCOL = pickle.DEFAULT_PROTOCOL
 BUFFER_BYTES = 1024  # larger buffers travel as frames of their own (jupyter_client.session.MAX_BYTES)
 ITEMS_MAX = 64  # longer containers are pickled without looking inside (jupyter_client.session.MAX_ITEMS)
+PLAIN_BYTES = 32  # a pickle of so few has no room for a name that ipyparallel has and we have not, nor for a function
 CACHE_ENTRIES = 256
 
 _WIRE_PACKAGE = b"ipyparallel"
@@ -420,6 +421,8 @@ def _load_canned(data):
     """Unpickles; a constant function that comes again is not unpickled again."""
     if type(data) is not bytes:
         return loads(data)
+    if len(data) <= PLAIN_BYTES:
+        return _plain_loads(data)
     canned = _canned_cache.get(data)
     if canned is None:
         canned = loads(data)
@@ -486,9 +489,9 @@ _info_cache = {}
 
 
 def _load_info(data):
-    data = bytes(data)
-    info = _info_cache.get(data)
+    info = _info_cache.get(data) if type(data) is bytes else None
     if info is None:
+        data = bytes(data)
         info = pickle.loads(data)
         if len(_info_cache) >= CACHE_ENTRIES:
             _info_cache.clear()
@@ -506,7 +509,7 @@ def unpack_apply(buffers, namespace=None):
         raise ValueError("an apply_request's function is not followed by the count of its arguments")
     info = _load_info(rest.pop(0))
     keyword_buffers = len(rest) - info["narg_bufs"]
-    args = tuple([_deserialize(rest, namespace) for _ in range(info["nargs"])]) if info["nargs"] else ()
+    args = [_deserialize(rest, namespace) for _ in range(info["nargs"])] if info["nargs"] else ()
     if len(rest) != keyword_buffers:
         raise ValueError(f"an apply_request's arguments have other buffers than the {info['narg_bufs']} it announces")
     kwargs = {key: _deserialize(rest, namespace) for key in info["kw_keys"]} if info["kw_keys"] else {}
