@@ -247,6 +247,7 @@ def _use(pickler, unpickler, loads):
         else:
             CANNERS.pop(kind, None)
     _canned_cache.clear()
+    _Call.head = None
 
 
 def _subclasses(pickler, unpickler):
@@ -499,8 +500,24 @@ def _load_info(data):
     return info
 
 
+class _Call:
+    """The call that came last: the buffers before its arguments, and what they say, if that is a constant function and so many arguments."""
+
+    head = canned = count = None
+
+    @classmethod
+    def note(cls, buffers, info):
+        canned = _canned_cache.get(buffers[0]) if type(buffers[0]) is bytes else None
+        if canned is not None and not info["kw_keys"]:
+            cls.head, cls.canned, cls.count = list(buffers[:2]), canned, info["nargs"]
+
+
 def unpack_apply(buffers, namespace=None):
-    """Returns (f, args, kwargs) of an apply_request's buffers. Raises ValueError if they are not valid."""
+    """Returns (f, args, kwargs) of an apply_request's buffers, a list. Raises ValueError if they are not valid."""
+    if buffers[:2] == _Call.head:  # a task of the same map, say: with small arguments there is nothing to find out
+        args = [_plain_loads(data) for data in buffers[2:] if type(data) is bytes and len(data) <= PLAIN_BYTES]
+        if len(args) == _Call.count == len(buffers) - 2:
+            return _Call.canned.get_object(namespace), args, {}
     rest = list(buffers)
     if len(rest) < 2:
         raise ValueError("an apply_request has at least two buffers: the function and the count of its arguments")
@@ -515,4 +532,5 @@ def unpack_apply(buffers, namespace=None):
     kwargs = {key: _deserialize(rest, namespace) for key in info["kw_keys"]} if info["kw_keys"] else {}
     if rest:
         raise ValueError(f"an apply_request has {len(rest)} buffers that belong to no argument")
+    _Call.note(buffers, info)
     return f, args, kwargs

@@ -390,3 +390,80 @@ def test_imap_of_a_client_that_is_closed_ends(cluster, tmp_path):
     with pytest.raises(Exception, match="closed"):
         next(results)
     wait_until(lambda: not of_imap(), 20, "nobody reads on")
+
+
+def test_a_function_that_changes_itself_is_new_in_each_task(client):
+    one = client.load_balanced_view([client.ids[0]])
+
+    @typed
+    def counts(x, step=None):
+        from inspect import currentframe
+
+        frame = currentframe()
+        made = next(f for f in __import__("gc").get_referrers(frame.f_code) if hasattr(f, "__code__"))
+        made.calls = getattr(made, "calls", 0) + 1
+        return made.calls
+
+    assert one.map_sync(counts, range(5)) == [1] * 5
+    assert one.map_sync(counts, range(3), range(3)) == [1] * 3
+
+
+def test_calls_that_are_alike_but_for_one_part_are_told_apart(client):
+    """The engine remembers the function and the number of arguments of the call before."""
+    one = client.load_balanced_view([client.ids[0]])
+
+    @typed
+    def first(*args, **kwargs):
+        return "first", args, kwargs
+
+    @typed
+    def second(*args, **kwargs):
+        return "second", args, kwargs
+
+    @typed
+    def add(x, y=10):
+        return x + y
+
+    long = list(range(100))
+    calls = [
+        (first, (1,), {}), (first, (2,), {}), (second, (2,), {}), (second, (2, 3), {}), (second, (), {"a": 2}),
+        (second, (), {}), (second, (2, 3), {}), (first, (long, 3), {}), (first, (3, long), {}), (first, (None, 2.5), {}),
+        (first, ("x" * 40,), {}), (first, ("x" * 5,), {}), (first, ({"a": [1, {2}]},), {}), (first, (abs,), {}),
+    ]  # fmt: skip
+    results = [one.apply_async(f, *args, **kwargs) for f, args, kwargs in calls]
+    for (f, args, kwargs), result in zip(calls, results):
+        name, got, keywords = result.get(60)
+        assert (name, keywords) == (f.__name__, kwargs)
+        assert got == args
+    assert one.map_sync(add, [1, 2], [3, 4]) == [4, 6]
+    assert one.map_sync(add, [1, 2]) == [11, 12]
+
+
+def test_what_is_defined_later_is_seen_by_functions_that_came_before(client):
+    one = client.load_balanced_view([client.ids[0]])
+
+    @typed
+    def reads(x):
+        return globals()["later"] + x
+
+    client[client.ids[0]].push({"later": 1}, block=True)
+    assert one.map_sync(reads, [1, 2]) == [2, 3]
+    client[client.ids[0]].push({"later": 10}, block=True)
+    assert one.map_sync(reads, [1, 2]) == [11, 12]
+    client[client.ids[0]].clear(block=True)
+    with pytest.raises(Exception, match="later"):
+        one.map_sync(reads, [1])
+
+
+def test_a_map_of_many_members_has_a_request_for_each(client, balanced):
+    """They are handed to the library in batches."""
+    result = balanced.map_async(abs, range(-1000, 0))
+    assert result.get(60) == list(range(1000, 0, -1))
+    assert len(result) == len(set(result.msg_ids)) == 1000
+    assert set(result.msg_ids) <= set(client.history)
+
+
+def test_a_member_that_cannot_be_sent_ends_the_map_that_has_it(balanced):
+    with pytest.raises(TypeError):
+        balanced.map_async(abs, [1, 2, __import__("threading").Lock()])
+    assert balanced.map_sync(abs, [-1]) == [1]
