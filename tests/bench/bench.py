@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import say
 
 GROUPS = ["compare", "peers", "costs", "crowd", "fanout", "waiting"]
-IF_NAMED = ["scale"]  # groups that are measured only if they are asked for
+IF_NAMED = ["aims", "scale"]  # groups that are measured only if they are asked for
 
 
 def machine():

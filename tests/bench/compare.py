@@ -9,6 +9,7 @@ import json
 import subprocess
 
 from harness import HERE, PYTHON, WAYS, Client, cluster, ours, ratio, say, theirs
+from support import wait_until
 
 ENGINES = 4
 
@@ -36,10 +37,12 @@ CLUSTERS = {**{way: ours(ENGINES, *settings) for way, settings in WAYS.items()},
 CLIENTS = {"Python": "ipcluster", "C": None, "ipyparallel": "ipyparallel"}
 
 
-def _client(running, build, package, log):
+def driver(running, build, package, log, engines=ENGINES):
+    """A client of `package`, or the one from C."""
     if package is None:
-        return Client(running, log, build / "tests/bench/tasks", running.connection_file)
-    command = [PYTHON, HERE / "python_client.py", package, running.connection_file, ENGINES, running.started]
+        wait_until(running.connection_file.exists, 20, "the controller listens")
+        return Client(running, log, build / "tests/bench/tasks", running.connection_file, engines)
+    command = [PYTHON, HERE / "python_client.py", package, running.connection_file, engines, running.started]
     return Client(running, log, *command)
 
 
@@ -49,7 +52,7 @@ def _clients_results(running, build, log):
     for name, package in CLIENTS.items():
         if package and importlib.util.find_spec(package) is None and package == "ipyparallel":
             continue
-        client = _client(running, build, package, log)
+        client = driver(running, build, package, log)
         try:
             results = client.next()
             if not found:
@@ -64,12 +67,14 @@ def _clients_results(running, build, log):
     return found
 
 
+def floor(build, *transport):
+    """What raw libzmq reaches: by TCP, or "local", by local sockets."""
+    command = [build / "tests/bench/floor", *transport]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def measure(build, log):
-    found = {
-        "floor": json.loads(
-            subprocess.run([build / "tests/bench/floor"], capture_output=True, text=True, check=True).stdout
-        )
-    }
+    found = {"floor": floor(build)}
     for name, command in CLUSTERS.items():
         if name == "ipyparallel" and importlib.util.find_spec(name) is None:
             say("ipyparallel is not installed")

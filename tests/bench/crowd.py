@@ -5,12 +5,14 @@ The engines are simulated: sockets of their own, many to a process (engines.c). 
 """
 
 import time
+from contextlib import contextmanager
 
+from clients import sized
 from harness import WAYS, Program, cluster, say
 
-ENGINES = 1000
 PROCESSES = 5
-EACH = ENGINES // PROCESSES
+EACH = sized(200)
+ENGINES = PROCESSES * EACH
 PATIENCE = 120  # seconds for what takes a few
 HEART = ["--HeartMonitor.period=1000", "--HeartMonitor.max_heartmonitor_misses=30"]
 
@@ -54,8 +56,9 @@ def kill_some(client, crowd):
             "left_answered": left["answered"]}  # fmt: skip
 
 
-def register(build, log, way):
-    say(f"{ENGINES} engines, {way}")
+@contextmanager
+def registered(build, log, way):
+    """Context manager: a cluster, a client, the engines' processes, and what their registration took."""
     with cluster(build, controller(*WAYS[way], *HEART)) as running:
         client = connected(running, build, log)
         client.ask("engines 0 1")
@@ -65,7 +68,17 @@ def register(build, log, way):
         found = client.ask(f"engines {ENGINES} {PATIENCE}")
         results = {"registered": found["engines"], "register_s": time.monotonic() - start,
                    "register_controller_cpu_s": running.cpu_seconds()["controller"] - before}  # fmt: skip
-        if found["engines"] == ENGINES:
+        try:
+            yield running, client, crowd, results
+        finally:
+            for program in (client, *crowd):
+                program.kill()
+
+
+def register(build, log, way):
+    say(f"{ENGINES} engines, {way}")
+    with registered(build, log, way) as (running, client, crowd, results):
+        if results["registered"] == ENGINES:
             results["controller_mib"] = running.resident()["controller"]
             asked = client.ask("ask")
             results["asked_s"] = asked["seconds"]
@@ -74,9 +87,6 @@ def register(build, log, way):
             results["tasks_failed"] = ran["failed"]
             results["lost_at_work"] = client.ask(f"engines {ENGINES} 0")["removed"]
             results.update(kill_some(client, crowd))
-        client.kill()
-        for each in crowd:
-            each.kill()
         return results
 
 

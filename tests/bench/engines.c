@@ -1,7 +1,7 @@
-/* Simulated engines, many to a process: engines CONNECTION-FILE COUNT [INFO-FILE] registers COUNT
- * of them, each with sockets of its own, answers heartbeats, and every request at once with
- * success; an apply's result is None. What each says of itself is its element of the JSON list in
- * INFO-FILE.
+/* Simulated engines, many to a process: engines [--segments] CONNECTION-FILE COUNT [INFO-FILE]
+ * registers COUNT of them, each with sockets of its own, answers heartbeats, and every request at
+ * once with success; an apply's result is None. With --segments they take large buffers in shared
+ * memory. What each says of itself is its element of the JSON list in INFO-FILE.
  *
  * Prints one JSON object when the heart of each has been heard and answered: {"registered": COUNT,
  * "seconds": ...}; and another when standard input ends, which ends the engines: {"answered":
@@ -19,6 +19,8 @@
 #include "base/random.h"
 #include "wire/connection.h"
 #include "wire/local.h"
+#include "wire/seal.h"
+#include "wire/segment_link.h"
 #include "wire/session.h"
 #include "wire/socket.h"
 
@@ -38,6 +40,7 @@ struct engine {
     long long id;
     char *metadata; /* of a reply, packed */
     size_t metadata_size;
+    struct segment_link segments;
 };
 
 static struct {
@@ -52,7 +55,7 @@ static struct {
     unsigned long long answered;
     int epoll;
     long long started_ms, repeat_ms;
-    bool leave;
+    bool leave, segments;
     uint64_t *busy; /* sockets that may have something to read */
     size_t busy_count;
     bool *is_busy;
@@ -117,6 +120,7 @@ static void close_engine(struct engine *engine)
         if (engine->sockets[i])
             zmq_close(engine->sockets[i]);
     memset(engine->sockets, 0, sizeof(engine->sockets));
+    segment_link_close(&engine->segments);
     all.left--;
 }
 
@@ -178,18 +182,28 @@ static void pack_metadata(struct engine *engine, const char *original_msg_id, in
     json_decref(metadata);
 }
 
+static void open_segments(struct engine *engine, const char *text)
+{
+    unsigned char life[SEAL_LIFE_BYTES];
+    if (all.segments && !seal_read_life(text, life))
+        segment_link_open(&engine->segments, &all.connection, all.session, CONNECTION_ENGINE,
+                          engine->uuid, life);
+}
+
 /* The heart is connected last: the hub hears it when everything else is connected. */
 static void take_id(struct engine *engine, struct message *message)
 {
     const struct connection *connection = &all.connection;
     json_t *content = session_unpack(all.session, message_part(message, MESSAGE_CONTENT), NULL);
-    const char *status = "", *evalue = "";
+    const char *status = "", *evalue = "", *life = "";
     json_int_t id = -1;
-    json_unpack(content, "{s?s s?s s?I}", "status", &status, "evalue", &evalue, "id", &id);
+    json_unpack(content, "{s?s s?s s?I s?s}", "status", &status, "evalue", &evalue, "id", &id,
+                "life", &life);
     need(engine->registered || (!strcmp(status, "ok") && id >= 0), evalue);
     if (!engine->registered) { /* otherwise it answers a request that was repeated */
         engine->registered = true;
         engine->id = id;
+        open_segments(engine, life);
         pack_metadata(engine, "", 0, false, &engine->metadata, &engine->metadata_size);
         open_socket(engine, SHELL, ZMQ_ROUTER, connection->mux);
         connect_port(engine->sockets[SHELL], connection->task);
@@ -298,8 +312,10 @@ static bool serve(struct engine *engine, int which)
             take_id(engine, &message);
         else if (which == PING)
             beat(engine, &message);
-        else if (which == SHELL || which == CONTROL)
+        else if (which == SHELL || which == CONTROL) {
+            need(!segment_link_unpack(&engine->segments, &message), "a segment is not there");
             answer(engine, engine->sockets[which], &message);
+        }
     }
     message_close(&message);
     return more && engine->sockets[which];
@@ -368,8 +384,11 @@ static void set_up(const char *file, size_t count)
 
 int main(int argc, char **argv)
 {
+    all.segments = argc > 1 && !strcmp(argv[1], "--segments");
+    argc -= all.segments;
+    argv += all.segments;
     long count = argc == 3 || argc == 4 ? atol(argv[2]) : 0;
-    need(count > 0, "usage: engines CONNECTION-FILE COUNT [INFO-FILE]");
+    need(count > 0, "usage: engines [--segments] CONNECTION-FILE COUNT [INFO-FILE]");
     set_up(argv[1], (size_t)count);
     if (argc == 4)
         need((all.infos = json_load_file(argv[3], 0, NULL)) != NULL, "INFO-FILE is not JSON");

@@ -5,10 +5,11 @@ import importlib.util
 import json
 import subprocess
 
+from clients import sized
 from harness import HERE, PYTHON, cluster, say
 from support import wait_until
 
-ENGINES = 200
+ENGINES = sized(200)
 PACKAGES = ["ipcluster", "ipyparallel"]
 
 
@@ -16,13 +17,15 @@ def _controller(sandbox):
     return [sandbox.programs.ipcontroller]
 
 
-def _measure_one(build, package, log):
+def measure_one(build, package, log, *ways, segments=True):
+    """What the client of `package` measures, in all ways, or in these; `segments`: the engines take large buffers in shared memory."""
     with cluster(build, _controller) as running:
         file = running.connection_file
         options = dict(env=running.sandbox.env, cwd=running.sandbox.work, text=True, stderr=log, stdout=subprocess.PIPE)
-        client = subprocess.Popen([PYTHON, HERE / "fanout_client.py", package, file, str(ENGINES)], **options)
+        client = subprocess.Popen([PYTHON, HERE / "fanout_client.py", package, file, str(ENGINES), *ways], **options)
         wait_until(file.exists, 20, "the controller listens")
-        engines = subprocess.Popen([build / "tests/bench/engines", file.with_name("ipcontroller-engine.json"), str(ENGINES)],
+        command = [build / "tests/bench/engines", *(["--segments"] if segments else [])]
+        engines = subprocess.Popen([*command, file.with_name("ipcontroller-engine.json"), str(ENGINES)],
                                    stdin=subprocess.PIPE, **options)  # fmt: skip
         try:
             results = json.loads(client.stdout.readline() or "{}")
@@ -39,7 +42,7 @@ def measure(build, log):
     for package in PACKAGES:
         if package == "ipcluster" or importlib.util.find_spec(package):
             say(f"{ENGINES} engines, {package}'s client")
-            results[package] = _measure_one(build, package, log)
+            results[package] = measure_one(build, package, log)
     return results
 
 

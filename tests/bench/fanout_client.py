@@ -1,11 +1,12 @@
-"""Asks many engines the same, each way that a client has: fanout_client.py PACKAGE CONNECTION-FILE ENGINES prints a JSON object."""
+"""Asks many engines the same, each way that a client has: fanout_client.py PACKAGE CONNECTION-FILE ENGINES [WAY...] prints a JSON
+object. The ways are the names of VIEWS: all, if none is named."""
 
 import sys
 import time
 
-from clients import answer, connected
+from clients import SIZE, answer, connected
 
-SECONDS = 3.0
+SECONDS = 3.0 * SIZE
 PAYLOAD = bytes(1 << 20)
 # What both packages have; ipyparallel alone has replies coalesced on the wire.
 VIEWS = {
@@ -31,11 +32,11 @@ def rounds(view, argument):
 
 
 def main():
-    package, connection_file, engines = sys.argv[1:]
+    package, connection_file, engines, *ways = sys.argv[1:]
     client = connected(package, connection_file, int(engines))
     results = {}
     for name, make in VIEWS.items():
-        if name == "coalescing" and package == "ipcluster":
+        if (ways and name not in ways) or (name == "coalescing" and package == "ipcluster"):
             continue
         view = make(client)
         results[f"{name}_s"], results[f"{name}_client_s"] = rounds(view, b"")

@@ -3,7 +3,8 @@
  *
  * Processes: this one is the client (DEALER); a relay (ROUTER to the client, ROUTER to the workers)
  * hands requests to four workers (DEALER) in turn, and the workers answer with frames of the size
- * of a reply. TCP over loopback. Prints one JSON object. */
+ * of a reply. TCP over loopback, or local sockets: floor local. Prints one JSON object.
+ * IPCLUSTER_BENCH_SIZE=0.01 makes it shorter. */
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,9 @@ static const size_t reply_bytes[] = {9, 64, 213, 213, 260, 16, 30};
 #define COMMAND_FRAME  5 /* the content: its first byte asks for a small reply or a large one */
 
 static char *payload;
+static size_t payload_bytes = PAYLOAD_BYTES;
+static double size = 1; /* of what is measured */
+static bool local;
 
 static void check(bool good, const char *what)
 {
@@ -60,11 +64,14 @@ static void *open_socket(void *context, int type)
     return socket;
 }
 
-static void bind_socket(void *socket, char endpoint[64])
+/* Local sockets have no file, so nothing is left of them. */
+static void bind_socket(void *socket, const char *name, char endpoint[64])
 {
-    size_t size = 64;
-    check(zmq_bind(socket, "tcp://127.0.0.1:*") == 0, "zmq_bind");
-    check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == 0, "endpoint");
+    size_t bytes = 64;
+    snprintf(endpoint, bytes, local ? "ipc://@floor-%d-%s" : "tcp://127.0.0.1:*", getpid(), name);
+    check(zmq_bind(socket, endpoint) == 0, "zmq_bind");
+    if (!local)
+        check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &bytes) == 0, "endpoint");
 }
 
 /* Sends frames of the given sizes; where `large` is set the last one is the payload, which is not
@@ -76,7 +83,7 @@ static void send_frames(void *socket, const size_t *sizes, size_t count, char co
         zmq_msg_t frame;
         bool last = i + 1 == count;
         if (last && large) {
-            zmq_msg_init_data(&frame, payload, PAYLOAD_BYTES, NULL, NULL);
+            zmq_msg_init_data(&frame, payload, payload_bytes, NULL, NULL);
         } else {
             zmq_msg_init_size(&frame, sizes[i]);
             memcpy(zmq_msg_data(&frame), text, sizes[i]);
@@ -132,8 +139,8 @@ static void run_relay(int report)
     void *front = open_socket(context, ZMQ_ROUTER);
     void *back = open_socket(context, ZMQ_ROUTER);
     char endpoints[2][64] = {{0}};
-    bind_socket(front, endpoints[0]);
-    bind_socket(back, endpoints[1]);
+    bind_socket(front, "front", endpoints[0]);
+    bind_socket(back, "back", endpoints[1]);
     check(write(report, endpoints, sizeof(endpoints)) == sizeof(endpoints), "pipe");
     for (int ready = 0; ready < WORKERS; ready++) {
         drop_frame(back);
@@ -166,10 +173,10 @@ static void run_worker(int number, const char *endpoint)
     zmq_send(socket, "ready", 5, 0);
     for (;;) {
         char client[256];
-        int size = zmq_recv(socket, client, sizeof(client), 0);
-        check(size >= 0, "receive");
+        int bytes = zmq_recv(socket, client, sizeof(client), 0);
+        check(bytes >= 0, "receive");
         char command = receive_frames(socket, 0);
-        zmq_send(socket, client, (size_t)size, ZMQ_SNDMORE);
+        zmq_send(socket, client, (size_t)bytes, ZMQ_SNDMORE);
         send_frames(socket, reply_bytes, REPLY_FRAMES, 0, command == 'L');
     }
 }
@@ -177,8 +184,8 @@ static void run_worker(int number, const char *endpoint)
 static double tasks_per_second(void *socket)
 {
     long sent = 0, received = 0;
-    double start = now();
-    while (now() - start < SECONDS) {
+    double start = now(), end = start + SECONDS * size;
+    while (now() < end) {
         for (; sent - received < WINDOW; sent++)
             send_frames(socket, request_bytes, REQUEST_FRAMES, 0, false);
         receive_frames(socket, 0);
@@ -205,8 +212,9 @@ static void measure(void *socket)
 {
     static double trips[TRIPS];
     double pushes[PAYLOAD_RUNS], pulls[PAYLOAD_RUNS];
-    double rate = tasks_per_second(socket);
-    for (size_t i = 0; i < TRIPS; i++) {
+    double rate = tasks_per_second(socket), wanted = TRIPS * size;
+    size_t count = wanted < 1 ? 1 : wanted > TRIPS ? TRIPS : (size_t)wanted;
+    for (size_t i = 0; i < count; i++) {
         double start = now();
         send_frames(socket, request_bytes, REQUEST_FRAMES, 0, false);
         receive_frames(socket, 0);
@@ -222,11 +230,11 @@ static void measure(void *socket)
         receive_frames(socket, 0);
         pulls[i] = now() - start;
     }
-    double typical = median(trips, TRIPS);
-    double mebibytes = (double)PAYLOAD_BYTES / (1 << 20);
+    double typical = median(trips, count);
+    double mebibytes = (double)payload_bytes / (1 << 20);
     printf("{\"tasks\": %.1f, \"trip_median_us\": %.1f, \"trip_p99_us\": %.1f, "
            "\"push_mib_s\": %.1f, \"pull_mib_s\": %.1f}\n",
-           rate, typical * 1e6, trips[TRIPS * 99 / 100] * 1e6,
+           rate, typical * 1e6, trips[count * 99 / 100] * 1e6,
            mebibytes / median(pushes, PAYLOAD_RUNS), mebibytes / median(pulls, PAYLOAD_RUNS));
 }
 
@@ -239,15 +247,21 @@ static pid_t spawn(void)
     return pid;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const char *text = getenv("IPCLUSTER_BENCH_SIZE");
     int report[2];
     char endpoints[2][64], ready;
     pid_t children[1 + WORKERS];
-    payload = malloc(PAYLOAD_BYTES);
+    local = argc == 2 && !strcmp(argv[1], "local");
+    if (text)
+        size = strtod(text, NULL);
+    if (size < 1)
+        payload_bytes = (size_t)((double)PAYLOAD_BYTES * size) + 1;
+    payload = malloc(payload_bytes);
     check(payload && pipe(report) == 0, "start");
     /* pages that were never written would all be the one zero page */
-    memset(payload, 1, PAYLOAD_BYTES);
+    memset(payload, 1, payload_bytes);
     children[0] = spawn();
     if (children[0] == 0)
         run_relay(report[1]);

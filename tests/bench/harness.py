@@ -16,6 +16,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import psutil
 
+from clients import SIZE
 from support import PYTHON, Programs, Sandbox
 
 # Words of a command line by which a process is known: the program's name, or the file or module that Python runs.
@@ -110,6 +111,7 @@ class Cluster:
 def cluster(build, command=None):
     """Context manager: a Cluster, started with `command(sandbox)` and ended behind it."""
     sandbox = Sandbox(Programs.of_build(build))
+    sandbox.env["IPCLUSTER_BENCH_SIZE"] = str(SIZE)
     try:
         yield Cluster(sandbox, command)
     finally:

@@ -36,24 +36,29 @@ def _available(peer):
     return False
 
 
-def _round(build, peer, workers, log):
+def run_round(build, peer, workers, log, measures=len(DURATIONS)):
+    """What it reaches with so many of DURATIONS, the first of them. Shares are of the time that the tasks alone take on the processors that so
+    many workers can use."""
+    found = {}
     with cluster(build, CLUSTERS[peer.cluster](workers) if peer.cluster else None) as running:
         running.sandbox.env.update(OVERSUBSCRIBE)
         client = Client(running, log, PYTHON, HERE / "peers_client.py", peer.name, workers, running.connection_file)
         try:
-            return client.rest()
+            for _ in range(1 + measures):
+                found.update(client.next())
         finally:
             client.end()
-
-
-def _summary(rounds, workers):
-    """The medians, and the shares: of the time that the tasks alone take on the processors that so many workers can use."""
-    keys = [key for key in rounds[0] if all(key in found for found in rounds)]
-    found = {key: statistics.median(each[key] for each in rounds) for key in keys}
-    found["rounds"] = len(rounds)
     for name, seconds in DURATIONS.items():
         if seconds and f"{name}_tasks" in found:
             found[f"{name}_share"] = found[f"{name}_tasks"] * seconds / min(workers, PROCESSORS)
+    return found
+
+
+def _summary(rounds):
+    """The medians."""
+    keys = [key for key in rounds[0] if all(key in found for found in rounds)]
+    found = {key: statistics.median(each[key] for each in rounds) for key in keys}
+    found["rounds"] = len(rounds)
     return found
 
 
@@ -68,9 +73,9 @@ def measure(build, log):
             for peer in peers:
                 if taken[peer.name] < PEER_S:
                     start = time.monotonic()
-                    rounds[peer.name].append(_round(build, peer, workers, log))
+                    rounds[peer.name].append(run_round(build, peer, workers, log))
                     taken[peer.name] += time.monotonic() - start
-        found[str(workers)] = {name: _summary(each, workers) for name, each in rounds.items()}
+        found[str(workers)] = {name: _summary(each) for name, each in rounds.items()}
     return found
 
 

@@ -13,10 +13,10 @@ import sys
 import time
 from typing import Callable, NamedTuple
 
-from clients import answer, connected
+from clients import SIZE, answer, connected
 
 DURATIONS = {"noop": 0, "100us": 100e-6, "1ms": 1e-3, "10ms": 10e-3}
-SECONDS = 1.0  # that a measurement takes, about
+SECONDS = 1.0 * SIZE  # that a measurement takes, about
 FIRST_COUNT = 16
 
 

@@ -10,12 +10,12 @@ import statistics
 import sys
 import time
 
-from clients import answer, connected
+from clients import SIZE, answer, connected, sized
 
-SECONDS = 4.0
+SECONDS = 4.0 * SIZE
 WINDOW = 500  # requests under way at once
-TRIPS = 1000
-PAYLOAD_BYTES = 64 << 20
+TRIPS = sized(1000)
+PAYLOAD_BYTES = sized(64 << 20)
 PAYLOAD_RUNS = 5
 
 

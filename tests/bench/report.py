@@ -8,6 +8,7 @@ import sys
 from html import escape
 from pathlib import Path
 
+import aims
 import costs
 import peers
 import scale
@@ -27,7 +28,7 @@ def markdown(table):
 def tables(results):
     """What stands in the page."""
     parts = [f"Measured on {results['date']} on {results['machine']}.\n"]
-    for group in (peers, costs, scale):
+    for group in (peers, costs, scale, aims):
         if group.__name__ in results:
             parts += map(markdown, group.tables(results[group.__name__]))
     return "\n".join(parts)

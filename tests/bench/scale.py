@@ -4,17 +4,16 @@ clients (crowd.c); where the controller's time goes, and what it could do with m
 IPCLUSTER_BENCH_SIZE=0.01 makes it smaller: so many of the engines and of the tasks.
 """
 
-import os
 import resource
 import time
 from collections import defaultdict
 from pathlib import Path
 
+from clients import sized
 from crowd import connected, controller, engines
 from harness import Table, cluster, say, show_tables
 
-SIZE = float(os.environ.get("IPCLUSTER_BENCH_SIZE", "1"))
-ENGINES, TASKS, CLIENTS = max(int(10_000 * SIZE), 1), max(int(10_000_000 * SIZE), 1), 4
+ENGINES, TASKS, CLIENTS = sized(10_000), sized(10_000_000), 4
 EACH = 500  # engines to a process
 HEART = ["--HeartMonitor.period=10000", "--HeartMonitor.max_heartmonitor_misses=30"]
 PATIENCE = 600  # seconds until all have registered

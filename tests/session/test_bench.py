@@ -1,15 +1,18 @@
-"""What the benchmark does with what it has measured: no measurement, which would depend on the machine."""
+"""What the benchmark does with what it has measured: no time makes a test fail, because that would depend on the machine."""
 
 import json
+import os
+import subprocess
 import sys
 import xml.etree.ElementTree
 
 import pytest
 
-from support import TOP
+from support import PYTHON, TOP, find_build, sanitizers
 
 sys.path.insert(0, str(TOP / "tests/bench"))
 
+import aims
 import counts
 import report
 import scale
@@ -105,3 +108,48 @@ def test_the_forecast_has_the_busiest_thread_or_what_the_processors_can_do():
     assert scale.forecast(task_us, 1) == (pytest.approx(1e6 / 70), "processors")
     assert scale.forecast(task_us, 2) == (pytest.approx(1e6 / 40), "1 threads of ZeroMQ")
     assert scale.forecast(task_us, 128) == (pytest.approx(1e6 / 25), "thread task")
+
+
+def judged(aim, **found):
+    return aims.row(aim, {name: {"reached": [value] * aims.ROUNDS} for name, value in found.items()}, {aims.BEFORE})
+
+
+def test_an_aim_is_met_by_the_ratio_of_the_medians_or_missed():
+    least = aims.Aim("more", "1/s", ("map", "reached"), ("Pool", "reached"), 1.5)
+    most = least._replace(title="less", at_most=True)
+    alone = least._replace(title="alone", base=())
+    assert [judged(each, map=3, Pool=2)["met"] for each in (least, most, alone)] == [True, True, True]
+    assert [judged(each, map=4, Pool=2)["met"] for each in (least, most, alone)] == [True, False, True]
+    assert [judged(each, map=1, Pool=2)["met"] for each in (least, most, alone)] == [False, True, False]
+    results = {"rounds": 3, "aims": [judged(least, map=3, Pool=1.5), judged(alone, map=1)]}
+    table = next(aims.tables(results))
+    assert table.rows == [
+        ["more", "3 1/s", "1.5 1/s", "2", "at least 1.5", "met"],
+        ["alone", "1 1/s", "-", "1", "at least 1.5", "missed"],
+    ]
+
+
+def test_an_aim_that_was_not_measured_says_why():
+    aim = aims.Aim("more", "1/s", ("start", "reached"), ("start, before", "reached"), 1.5)
+    rows = [judged(aim, start=3), judged(aim, **{"start, before": 3})]
+    assert [each["why"] for each in rows] == ["no build before", "start failed"]
+    assert [each[-1] for each in next(aims.tables({"rounds": 1, "aims": rows})).rows] == [
+        "not measured: no build before",
+        "not measured: start failed",
+    ]
+    assert aims.missing({"failed": [], "aims": rows}) == ["more"]
+
+
+@pytest.mark.skipif(sanitizers(find_build()) != "", reason="the benchmark's clients preload no sanitizer")
+def test_every_aim_is_measured_and_judged(tmp_path):
+    build = find_build()
+    env = {**os.environ, "IPCLUSTER_BENCH_SIZE": "0.01", "IPCLUSTER_BENCH_BEFORE": str(build)}
+    ran = subprocess.run(
+        [PYTHON, TOP / "tests/bench/bench.py", build, "aims"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr + (tmp_path / "bench.log").read_text()
+    found = json.loads((tmp_path / "bench.json").read_text())["aims"]["aims"]
+    assert len(found) == 15
+    for each in found:
+        assert each.get("why") == aims.THEIRS or (each["ratio"] > 0 and isinstance(each["met"], bool)), each
+        assert each["title"] in ran.stdout
