@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import random
 import re
@@ -494,6 +495,15 @@ class Cluster:
     def engine_file(self):
         return self._file("engine")
 
+    def tcp_file(self, role):
+        """A copy of a connection file, for programs that are to connect by TCP."""
+        content = json.loads(self._file(role).read_text())
+        del content["local"]
+        copy = self.sandbox.dir / f"tcp-{role}.json"
+        copy.touch(0o600)
+        copy.write_text(json.dumps(content))
+        return copy
+
     def _words(self):
         words = [f"--profile={self.profile}"]
         return words + [f"--cluster-id={self.cluster_id}"] if self.cluster_id else words
@@ -519,11 +529,11 @@ class Cluster:
         self.engines.append(engine)
         return engine
 
-    def client(self, wait_for=None, **options):
+    def client(self, wait_for=None, file=None, **options):
         """An ipcluster.Client in this process, closed when the test ends; waits for that many engines."""
         import ipcluster
 
-        client = ipcluster.Client(str(self.client_file), **{"timeout": LONG, **options})
+        client = ipcluster.Client(str(file or self.client_file), **{"timeout": LONG, **options})
         self.clients.append(client)
         count = len(self.engines) if wait_for is None else wait_for
         wait_until(lambda: len(client.ids) >= count, 30, f"{count} engines register")

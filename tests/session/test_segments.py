@@ -1,6 +1,5 @@
 """Segments: on one host large buffers are handed over in shared memory, one copy for all engines; they go with their last user."""
 
-import json
 import os
 import re
 import signal
@@ -122,7 +121,7 @@ PUSH = """
 import sys, numpy, ipcluster
 client = ipcluster.Client(sys.argv[1], timeout=60)
 client.wait_for_engines(1, timeout=60)
-result = client[0].push({"a": numpy.arange(1 << 22)}, block=False)
+result = client[:1].push({"a": numpy.arange(1 << 22)}, block=False)
 """
 
 
@@ -233,17 +232,11 @@ def test_a_program_that_may_make_no_segments_sends_its_buffers(new_cluster, arra
     assert not holders(cluster.sandbox)
 
 
-def test_a_client_by_tcp_and_the_engines_of_this_host_exchange_large_buffers(new_cluster, ipcluster, array):
+def test_a_client_by_tcp_and_the_engines_of_this_host_exchange_large_buffers(new_cluster, array):
     cluster = new_cluster(2)
-    file = json.loads(cluster.client_file.read_text())
-    del file["local"]
-    copy = cluster.sandbox.dir / "copy.json"
-    copy.touch(0o600)
-    copy.write_text(json.dumps(file))
     with cluster.client() as local_client:
         local_client[:].push({"a": array}, block=True)
-    client = ipcluster.Client(str(copy), timeout=LONG)
-    cluster.clients.append(client)
+    client = cluster.client(file=cluster.tcp_file("client"))
     assert all((part == array).all() for part in client[:].pull("a", block=True))
     client.broadcast_view().push({"a": array + 1}, block=True)
     assert client[:].apply_sync(last_of_a) == [array[-1] + 1] * 2
