@@ -11,7 +11,8 @@ PARTS = ("signature", "header", "parent", "metadata", "content")
 # What a signature is over: one behind the other.
 SIGNED = ("header", "parent", "metadata", "content")
 # What an envelope begins with (core/wire/envelope.h).
-ENVELOPE = b"\0ipcluster envelope 1\0"
+ENVELOPE = b"\0ipcluster envelope 2\0"
+SEAL_BYTES = 80  # behind that
 NUMBER_BYTES = 4
 
 
@@ -47,18 +48,28 @@ def signed(frames, key, digest="sha256"):
 
 
 def enveloped(messages):
-    """The frames of an envelope with these messages."""
-    parts = [ENVELOPE, _number(len(messages))]
+    """The frames of an envelope with these messages, which have signatures or seals of their own: its seal is none."""
+    parts = [ENVELOPE, bytes(SEAL_BYTES), _number(len(messages))]
     for frames in messages:
         parts += [_number(len(frames)), *(_number(len(frame)) for frame in frames), *frames]
     return [b"".join(parts)]
+
+
+def enveloped_again(frames, messages):
+    """An envelope with its seal, but with these messages in it. Of a message that came alone: the only one of these."""
+    if not frames[0].startswith(ENVELOPE):
+        [message] = messages
+        return message
+    [other] = enveloped(messages)
+    behind = len(ENVELOPE) + SEAL_BYTES
+    return [frames[0][:behind] + other[behind:]]
 
 
 def opened(frames):
     """The messages of an envelope, or this message, as lists of frames."""
     if not frames[0].startswith(ENVELOPE):
         return [frames]
-    data = io.BytesIO(frames[0][len(ENVELOPE) :])
+    data = io.BytesIO(frames[0][len(ENVELOPE) + SEAL_BYTES :])
 
     def number():
         return int.from_bytes(data.read(NUMBER_BYTES), "big")

@@ -91,12 +91,13 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
             return -1;
     int failed = segment_link_give(&io->segments, message);
     atomic_store(&client->shares, io->segments.connected);
-    if (failed || sockets_sign(client, socket, message, NULL))
-        return -1;
     bool again = submission->future && submission->future->sent_again;
-    if (client->connection.sealed && !again &&
+    if (!failed && client->connection.sealed && !again &&
+        !seal_enclose(&io->seals[socket], message) &&
         envelopes_put(&io->requests[socket], "", 0, message, 0))
         return 0;
+    if (failed || sockets_sign(client, socket, message, NULL))
+        return -1;
     if (!message_send(message, io->sockets[socket]))
         return 0;
     segment_link_recall(&io->segments, message);
@@ -188,7 +189,10 @@ static void fail_unsent(void *client, struct ipcl_future *future)
 static void send_envelope(void *self, struct message *envelope)
 {
     struct client_way *way = self;
-    if (message_send(envelope, way->client->io.sockets[way->index]))
+    struct client_io *io = &way->client->io;
+    if (seal_close_envelope(&io->seals[way->index], envelope, way->client->session_id,
+                            SESSION_ID_LENGTH) ||
+        message_send(envelope, io->sockets[way->index]))
         log_limited(&way->client->io.refusal_limit, IPCL_LOG_ERROR, "requests were not sent: %s",
                     zmq_strerror(errno));
 }

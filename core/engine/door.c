@@ -92,6 +92,17 @@ int door_sign(struct door *door, enum seal_channel channel, struct message *mess
     return seal_sign(&door->seals[channel], message, name, strlen(name), door->sealed, error);
 }
 
+int door_enclose(struct door *door, enum seal_channel channel, struct message *message)
+{
+    return seal_enclose(&door->seals[channel], message);
+}
+
+int door_close_envelope(struct door *door, enum seal_channel channel, struct message *envelope)
+{
+    const char *name = name_at(door, channel);
+    return seal_close_envelope(&door->seals[channel], envelope, name, strlen(name));
+}
+
 /* Whoever waits for the answer to a request that does not run waits no longer. */
 static void answer_unrun(struct door *door, struct message *message, void *socket, const char *why)
 {

@@ -50,6 +50,9 @@ enum seal_channel door_channel(const struct door *door, const void *socket,
 /* Signs a complete message. Returns 0 or -1 with `error` set. */
 int door_sign(struct door *door, enum seal_channel channel, struct message *message,
               struct ipcl_error *error);
+/* For an envelope: the same as seal_enclose() and seal_close_envelope(). */
+int door_enclose(struct door *door, enum seal_channel channel, struct message *message);
+int door_close_envelope(struct door *door, enum seal_channel channel, struct message *envelope);
 /* The topic of status messages. */
 #define DOOR_TOPIC_BYTES 64
 void door_status_topic(const struct door *door, char topic[DOOR_TOPIC_BYTES]);

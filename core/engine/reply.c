@@ -146,7 +146,9 @@ static int build_reply(struct job *job, struct message *message, const struct se
 static void send_envelope(void *self, struct message *envelope)
 {
     struct io *io = self;
-    if (message_send(envelope, io->cluster.shell))
+    struct door *door = &io->cluster;
+    if (door_close_envelope(door, door_channel(door, door->shell, envelope), envelope) ||
+        message_send(envelope, door->shell))
         log_limited(&io->send_limit, IPCL_LOG_WARN, "answers were not sent: %s",
                     zmq_strerror(errno));
 }
@@ -195,17 +197,25 @@ static bool reply_put_aside(struct io *io, struct message *message)
     return true;
 }
 
-static void send_signed(struct io *io, struct job *job, struct message *message)
+/* Signs and sends a reply, or puts it into an envelope. Returns 0, or -1 with `error` set. */
+static int send_made(struct io *io, struct job *job, struct message *message,
+                     struct ipcl_error *error)
 {
+    enum seal_channel channel = door_channel(job->door, job->socket, message);
+    bool collected = io->cluster.sealed && job->socket == io->cluster.shell;
     if (shell_is_task(io, job))
         recall_keep(io, job, message);
-    bool collected = io->cluster.sealed && job->socket == io->cluster.shell;
-    if (!(collected && reply_put_aside(io, message)) && message_send(message, job->socket)) {
+    collected =
+        collected && !door_enclose(job->door, channel, message) && reply_put_aside(io, message);
+    if (!collected && door_sign(job->door, channel, message, error))
+        return -1;
+    if (!collected && message_send(message, job->socket)) {
         log_limited(&io->send_limit, IPCL_LOG_WARN, "a reply to %s was not sent: %s", job->msg_type,
                     zmq_strerror(errno));
         segment_link_recall(&io->segments, message);
     }
     trace_step(TRACE_ANSWER, job->msg_id, strlen(job->msg_id), -1);
+    return 0;
 }
 
 /* Large buffers go to our controller as segments. Returns 0 or -1 with `error` set. */
@@ -244,11 +254,8 @@ static int send_reply(struct io *io, struct job *job, const json_t *content, con
     else if (publish_append(&message, buffers, buffer_count))
         failed = ipcl_error_set(error, "out of memory");
     else if (message_check_frames(&message, job->door->frame_bytes_max, error) ||
-             hand_over_large(io, job, &message, error) ||
-             door_sign(job->door, door_channel(job->door, job->socket, &message), &message, error))
+             hand_over_large(io, job, &message, error) || send_made(io, job, &message, error))
         failed = -1;
-    else
-        send_signed(io, job, &message);
     message_close(&message);
     json_decref(made);
     return failed;

@@ -22,7 +22,7 @@ enum connection_role { CONNECTION_CLIENT, CONNECTION_ENGINE, CONNECTION_ROLES };
 
 /* The version of seals (seal.h), as connection files and engines give it. A program that gives
  * another version signs as ipyparallel's programs do, and is sent the same. */
-#define CONNECTION_SEALED 3
+#define CONNECTION_SEALED 4
 
 /* Ports are 0 where the role has none. */
 struct connection {

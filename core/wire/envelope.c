@@ -30,7 +30,7 @@ static void put_number(unsigned char **at, size_t number)
 /* Makes a message of an envelope. Returns 0, or -1 where memory is short. */
 static int address(const struct envelope *envelope, struct message *message)
 {
-    unsigned char *at = envelope->data + sizeof(ENVELOPE_LABEL);
+    unsigned char *at = envelope->data + ENVELOPE_HEAD_BYTES - NUMBER_BYTES;
     put_number(&at, envelope->messages);
     if (envelope->peer_size && message_append(message, envelope->peer, envelope->peer_size))
         return -1;
@@ -117,6 +117,7 @@ static struct envelope *begin(struct envelopes *envelopes, const void *peer, siz
     envelope->size = envelope->messages = 0;
     if (!make_room(envelope, ENVELOPE_HEAD_BYTES + bytes))
         return NULL;
+    memset(envelope->data, 0, ENVELOPE_HEAD_BYTES);
     memcpy(envelope->data, ENVELOPE_LABEL, sizeof(ENVELOPE_LABEL));
     memcpy(envelope->peer, peer, size);
     envelope->peer_size = size;
@@ -188,8 +189,7 @@ bool envelope_open(struct envelope_reader *reader, struct message *outer)
     if (!frame)
         return false;
     reader->outer = outer;
-    reader->at = (const unsigned char *)zmq_msg_data(frame) + sizeof(ENVELOPE_LABEL);
-    reader->left = zmq_msg_size(frame) - sizeof(ENVELOPE_LABEL);
+    reader->at = envelope_body(frame, &reader->left);
     take_number(reader, &reader->messages);
     if (zmq_msg_size(frame) > ENVELOPE_BYTES_MAX)
         reader->left = 0;
@@ -235,8 +235,10 @@ bool envelope_next(struct envelope_reader *reader, struct message *message)
     reader->messages--;
     if (reader->outer->count > 1 && message_append_reference(message, reader->outer->frames))
         return false;
-    if (!read_frames(reader, message))
+    if (!read_frames(reader, message)) {
+        message->envelope = reader;
         return true;
+    }
     reader->messages = 0;
     message->delimiter = message->count;
     return true;

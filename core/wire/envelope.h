@@ -1,11 +1,11 @@
 /* Envelopes: small messages to one peer that travel as one. An envelope costs the sockets, threads
  * and the kernel between two programs no more than a message does. It forms where a program has
- * more than one to send; each message in it has its own signature. Only programs of ours read
- * envelopes (`sealed` in connection files and registrations says who does).
+ * more than one to send; one seal (seal.h) is for all of them. Only programs of ours read envelopes
+ * (`sealed` in connection files and registrations says who does).
  *
  * The frame (numbers have 4 bytes, big-endian):
  *
- *     label messages ( frames size ... bytes ... ) ...
+ *     label seal messages ( frames size ... bytes ... ) ...
  *
  * It stands where the messages' frames would: behind the identity by which a ROUTER finds the peer,
  * which all of them share, or first. A struct belongs to one thread. */
@@ -18,8 +18,10 @@
 #include "wire/message.h"
 
 /* With its NUL. */
-#define ENVELOPE_LABEL      "\0ipcluster envelope 1"
-#define ENVELOPE_HEAD_BYTES (sizeof(ENVELOPE_LABEL) + 4)
+#define ENVELOPE_LABEL "\0ipcluster envelope 2"
+/* The life and the HMAC, which may be shorter; zeros behind it. */
+#define ENVELOPE_SEAL_BYTES 80
+#define ENVELOPE_HEAD_BYTES (sizeof(ENVELOPE_LABEL) + ENVELOPE_SEAL_BYTES + 4)
 
 /* How many peers a sender has envelopes for at a time: for another, the oldest is sent. */
 #define ENVELOPES_OPEN 16
@@ -32,7 +34,7 @@ struct envelope {
     char peer[255];
 };
 
-/* Sends [peer, envelope], or the envelope alone. What could not be sent is read with
+/* Seals and sends [peer, envelope], or the envelope alone. What could not be sent is read with
  * envelope_open(). */
 typedef void envelopes_send(void *self, struct message *message);
 
@@ -63,6 +65,8 @@ void envelopes_release(struct envelopes *envelopes);
 /* Reads an envelope; zeroed at first. */
 struct envelope_reader {
     struct message *outer;
+    const void *checked; /* the seal's end that has checked it (seal.c) */
+    bool authentic;      /* what it has found */
     const unsigned char *at;
     size_t left;
     uint32_t messages; /* how many are still to be read */
@@ -81,21 +85,33 @@ static inline zmq_msg_t *envelope_of(const struct message *message)
     return last && message->count <= 2 && envelope_is(last) ? last : NULL;
 }
 
+/* Its seal, and what that is over. */
+static inline unsigned char *envelope_seal(zmq_msg_t *frame)
+{
+    return (unsigned char *)zmq_msg_data(frame) + sizeof(ENVELOPE_LABEL);
+}
+static inline const unsigned char *envelope_body(zmq_msg_t *frame, size_t *size)
+{
+    *size = zmq_msg_size(frame) - sizeof(ENVELOPE_LABEL) - ENVELOPE_SEAL_BYTES;
+    return envelope_seal(frame) + ENVELOPE_SEAL_BYTES;
+}
+
 /* How many messages an envelope says that it has; 1 for another message. */
 static inline uint32_t envelope_messages(const struct message *message)
 {
     zmq_msg_t *frame = envelope_of(message);
     uint32_t count;
+    size_t size;
     if (!frame)
         return 1;
-    memcpy(&count, (const char *)zmq_msg_data(frame) + sizeof(ENVELOPE_LABEL), sizeof(count));
+    memcpy(&count, envelope_body(frame, &size), sizeof(count));
     return be32toh(count);
 }
 
 /* Returns whether `outer` is an envelope. It must stay as it is while it is read. */
 bool envelope_open(struct envelope_reader *reader, struct message *outer);
-/* Makes `message` the next one, with the identity of the envelope before it. Returns false at the
- * end, or if memory is short. Where the envelope is malformed, the last message is one without a
+/* Makes `message` the next one, with the identity of the envelope before it; it must be verified or
+ * cleared before `reader` goes. Returns false at the end, or if memory is short. Where the envelope is malformed, the last message is one without a
  * delimiter, so that it is refused as truncated. A message has all its parts: no other form comes
  * out of an envelope. */
 bool envelope_next(struct envelope_reader *reader, struct message *message);

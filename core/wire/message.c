@@ -30,6 +30,7 @@ void message_init(struct message *message)
 {
     message->count = message->delimiter = 0;
     message->tagged = NULL;
+    message->envelope = NULL;
     message->capacity = MESSAGE_FRAMES_INLINE;
     message->frames = message->inline_frames;
 }
@@ -40,6 +41,7 @@ void message_clear(struct message *message)
         zmq_msg_close(&message->frames[i]);
     message->count = message->delimiter = 0;
     message->tagged = NULL;
+    message->envelope = NULL;
 }
 
 void message_close(struct message *message)

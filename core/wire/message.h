@@ -35,6 +35,8 @@ enum message_part {
     MESSAGE_PARTS /* the number of parts; the first buffer stands here */
 };
 
+struct envelope_reader;
+
 /* Only core/wire reads its members. */
 struct message {
     size_t count; /* frames in use */
@@ -43,6 +45,8 @@ struct message {
     /* Text members of the header. Valid once session_verify() has accepted the message, until the
      * message is moved. */
     struct ipcl_member msg_id, msg_type;
+    /* That it has come in, until it is verified (seal.c). */
+    struct envelope_reader *envelope;
     const void *tagged; /* the key that made `tag` over the buffers (seal.c); NULL: there is no
                            tag */
     unsigned char tag[MESSAGE_TAG_BYTES];

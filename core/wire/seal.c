@@ -27,10 +27,11 @@
 #define TOGETHER_BYTES_MAX 4096
 
 static const unsigned char label[] = "\0ipcluster seal 2";
+static const unsigned char envelope_label[] = "\0ipcluster sealed envelope 1";
 static const unsigned char pong_label[] = "\0ipcluster pong 1";
 static const unsigned char no_life[SEAL_LIFE_BYTES];
 #define INPUT_BYTES_MAX                                                                            \
-    (sizeof(label) + 2 + SEAL_LIFE_BYTES + COUNTER_BYTES + 1 + NAME_BYTES_MAX + 2 * POLY_TAG_BYTES)
+    (sizeof(envelope_label) + 2 + SEAL_LIFE_BYTES + COUNTER_BYTES + 1 + NAME_BYTES_MAX + 2 * POLY_TAG_BYTES)
 
 struct seal_peer {
     struct window window;
@@ -117,6 +118,19 @@ int seal_tag_buffers(const struct seal *seal, struct message *message)
     return 0;
 }
 
+/* Where something goes: what stands in the HMAC's input behind a label. */
+static unsigned char *put_address(unsigned char *at, const struct seal *seal, const void *name,
+                                  size_t size, bool to_controller,
+                                  const unsigned char life[SEAL_LIFE_BYTES], uint64_t counter)
+{
+    *at++ = (unsigned char)(seal->role << 1 | to_controller);
+    *at++ = (unsigned char)seal->channel;
+    at = put_bytes(at, life, SEAL_LIFE_BYTES);
+    at = put_number(at, counter);
+    *at++ = (unsigned char)size;
+    return put_bytes(at, name, size);
+}
+
 /* Computes the HMAC of a message. Returns 0 or -1. */
 static int digest_of(const struct seal *seal, struct message *message, const void *name,
                      size_t size, bool to_controller, const unsigned char life[SEAL_LIFE_BYTES],
@@ -128,12 +142,7 @@ static int digest_of(const struct seal *seal, struct message *message, const voi
     if (size > NAME_BYTES_MAX)
         return -1;
     at = put_bytes(at, label, sizeof(label));
-    *at++ = (unsigned char)(seal->role << 1 | to_controller);
-    *at++ = (unsigned char)seal->channel;
-    at = put_bytes(at, life, SEAL_LIFE_BYTES);
-    at = put_number(at, counter);
-    *at++ = (unsigned char)size;
-    at = put_bytes(at, name, size);
+    at = put_address(at, seal, name, size, to_controller, life, counter);
     if (tag_frames(session_poly(seal->session), message, 0, apart ? 0 : buffers, at) ||
         seal_tag_buffers(seal, message))
         return -1;
@@ -141,6 +150,25 @@ static int digest_of(const struct seal *seal, struct message *message, const voi
     if (apart)
         at = put_bytes(at, message->tag, POLY_TAG_BYTES);
     return session_digest(seal->session, input, (size_t)(at - input), digest);
+}
+
+/* The same of an envelope. */
+static int digest_of_envelope(const struct seal *seal, zmq_msg_t *frame, const void *name,
+                              size_t size, bool to_controller,
+                              const unsigned char life[SEAL_LIFE_BYTES],
+                              unsigned char digest[MAC_BYTES_MAX])
+{
+    unsigned char input[INPUT_BYTES_MAX], *at = input;
+    struct poly *poly = session_poly(seal->session);
+    size_t bytes;
+    const unsigned char *body = envelope_body(frame, &bytes);
+    if (size > NAME_BYTES_MAX)
+        return -1;
+    at = put_bytes(at, envelope_label, sizeof(envelope_label));
+    at = put_address(at, seal, name, size, to_controller, life, 0);
+    if (poly_begin(poly) || poly_add(poly, body, bytes) || poly_end(poly, at))
+        return -1;
+    return session_digest(seal->session, input, (size_t)(at + POLY_TAG_BYTES - input), digest);
 }
 
 static uint64_t clock_us(void)
@@ -159,6 +187,35 @@ static uint64_t next_counter(struct seal *seal)
     return ++seal->counter;
 }
 
+/* What this end's seals are bound to. */
+static const unsigned char *own_life(const struct seal *seal)
+{
+    return seal->life && !seal->controller ? seal->life : no_life;
+}
+
+int seal_enclose(struct seal *seal, struct message *message)
+{
+    unsigned char counter[COUNTER_BYTES];
+    char text[2 * COUNTER_BYTES];
+    put_number(counter, next_counter(seal));
+    hex_write(counter, COUNTER_BYTES, text);
+    return message_set_part(message, MESSAGE_SIGNATURE, text, sizeof(text));
+}
+
+int seal_close_envelope(const struct seal *seal, struct message *envelope, const void *name,
+                        size_t size)
+{
+    unsigned char digest[MAC_BYTES_MAX];
+    zmq_msg_t *frame = envelope_of(envelope);
+    const unsigned char *life = own_life(seal);
+    size_t bytes = session_digest_bytes(seal->session);
+    _Static_assert(SEAL_LIFE_BYTES + MAC_BYTES_MAX <= ENVELOPE_SEAL_BYTES, "room for any HMAC");
+    if (!bytes || digest_of_envelope(seal, frame, name, size, !seal->controller, life, digest))
+        return -1;
+    put_bytes(put_bytes(envelope_seal(frame), life, SEAL_LIFE_BYTES), digest, bytes);
+    return 0;
+}
+
 int seal_sign(struct seal *seal, struct message *message, const void *name, size_t size,
               bool sealed, struct ipcl_error *error)
 {
@@ -167,7 +224,7 @@ int seal_sign(struct seal *seal, struct message *message, const void *name, size
     size_t bytes = session_digest_bytes(seal->session);
     if (!sealed || !bytes)
         return session_sign(seal->session, message, error);
-    const unsigned char *life = seal->life && !seal->controller ? seal->life : no_life;
+    const unsigned char *life = own_life(seal);
     uint64_t number = next_counter(seal);
     if (digest_of(seal, message, name, size, !seal->controller, life, number, digest))
         return ipcl_error_set(error,
@@ -298,30 +355,11 @@ static bool is_introduction(const struct message *message)
            member_is(&message->msg_type, "unregistration_request");
 }
 
-static enum session_verdict verify(struct seal *seal, struct message *message, const void *name,
-                                   size_t size)
+/* Whether a message whose seal is right is in time, and has not come before. */
+static enum session_verdict conclude(struct seal *seal, struct message *message, const void *name,
+                                     size_t size, const unsigned char life[SEAL_LIFE_BYTES],
+                                     uint64_t counter)
 {
-    unsigned char digest[MAC_BYTES_MAX];
-    char expected[2 * MAC_BYTES_MAX];
-    unsigned char rest[COUNTER_BYTES + SEAL_LIFE_BYTES], *life = rest + COUNTER_BYTES;
-    zmq_msg_t *frame = message_part(message, MESSAGE_SIGNATURE);
-    size_t bytes = session_digest_bytes(seal->session);
-    uint64_t counter = 0;
-    if (!message_is_whole(message) || !bytes || zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
-        bool plain = frame && zmq_msg_size(frame) == 2 * bytes;
-        return seal->required && plain ? session_conclude(seal->session, message, SESSION_UNBOUND)
-                                       : session_verify(seal->session, message);
-    }
-    const char *text = zmq_msg_data(frame);
-    if (hex_read(text + 2 * bytes, rest, sizeof(rest)))
-        return session_conclude(seal->session, message, SESSION_FORGED);
-    for (int i = 0; i < COUNTER_BYTES; i++)
-        counter = counter << 8 | rest[i];
-    if (digest_of(seal, message, name, size, seal->controller, life, counter, digest))
-        return session_conclude(seal->session, message, SESSION_FORGED);
-    hex_write(digest, bytes, expected);
-    if (CRYPTO_memcmp(text, expected, 2 * bytes))
-        return session_conclude(seal->session, message, SESSION_FORGED);
     struct seal_peer *peer = meet_peer(seal, name, size, counter);
     if (!is_of_this_life(seal, life) || (peer && counter < peer->past))
         return session_conclude(seal->session, message, SESSION_STALE);
@@ -332,6 +370,67 @@ static enum session_verdict verify(struct seal *seal, struct message *message, c
         memcmp(life, seal->life, SEAL_LIFE_BYTES) && !is_introduction(message))
         return session_conclude(seal->session, message, SESSION_STALE);
     return verdict;
+}
+
+static uint64_t read_number(const unsigned char bytes[COUNTER_BYTES])
+{
+    uint64_t number;
+    memcpy(&number, bytes, sizeof(number));
+    return be64toh(number);
+}
+
+static bool is_envelope_sealed(const struct seal *seal, zmq_msg_t *frame, const void *name,
+                               size_t size)
+{
+    unsigned char digest[MAC_BYTES_MAX];
+    const unsigned char *life = envelope_seal(frame);
+    return !digest_of_envelope(seal, frame, name, size, seal->controller, life, digest) &&
+           !CRYPTO_memcmp(life + SEAL_LIFE_BYTES, digest, session_digest_bytes(seal->session));
+}
+
+/* A message that has no seal of its own. The envelope's is checked with the first. */
+static enum session_verdict verify_enclosed(struct seal *seal, struct envelope_reader *reader,
+                                            struct message *message, const void *name, size_t size)
+{
+    unsigned char counter[COUNTER_BYTES];
+    zmq_msg_t *frame = envelope_of(reader->outer);
+    if (reader->checked != seal) {
+        reader->authentic = is_envelope_sealed(seal, frame, name, size);
+        reader->checked = seal;
+    }
+    if (!reader->authentic ||
+        hex_read(zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)), counter, COUNTER_BYTES))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    return conclude(seal, message, name, size, envelope_seal(frame), read_number(counter));
+}
+
+static enum session_verdict verify(struct seal *seal, struct message *message, const void *name,
+                                   size_t size)
+{
+    unsigned char digest[MAC_BYTES_MAX];
+    char expected[2 * MAC_BYTES_MAX];
+    unsigned char rest[COUNTER_BYTES + SEAL_LIFE_BYTES], *life = rest + COUNTER_BYTES;
+    zmq_msg_t *frame = message_part(message, MESSAGE_SIGNATURE);
+    size_t bytes = session_digest_bytes(seal->session);
+    struct envelope_reader *envelope = message->envelope;
+    message->envelope = NULL;
+    if (envelope && bytes && message_is_whole(message) && zmq_msg_size(frame) == 2 * COUNTER_BYTES)
+        return verify_enclosed(seal, envelope, message, name, size);
+    if (!message_is_whole(message) || !bytes || zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
+        bool plain = frame && zmq_msg_size(frame) == 2 * bytes;
+        return seal->required && plain ? session_conclude(seal->session, message, SESSION_UNBOUND)
+                                       : session_verify(seal->session, message);
+    }
+    const char *text = zmq_msg_data(frame);
+    if (hex_read(text + 2 * bytes, rest, sizeof(rest)))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    uint64_t counter = read_number(rest);
+    if (digest_of(seal, message, name, size, seal->controller, life, counter, digest))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    hex_write(digest, bytes, expected);
+    if (CRYPTO_memcmp(text, expected, 2 * bytes))
+        return session_conclude(seal->session, message, SESSION_FORGED);
+    return conclude(seal, message, name, size, life, counter);
 }
 
 enum session_verdict seal_verify(struct seal *seal, struct message *message, const void *name,

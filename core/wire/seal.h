@@ -23,6 +23,10 @@
  * try tells only that it failed. This holds even if a counter was used twice. Whoever has the
  * session's key can seal anything, without the tags of others.
  *
+ * An envelope (envelope.h) has one seal for all its messages: the life, and an HMAC with a label of
+ * its own, counter 0 and the tag of all bytes that follow. Each message in it has the 16 digits of
+ * its counter as its signature frame.
+ *
  * Counters begin with the wall clock in microseconds. So a peer that starts again has higher ones.
  * A controller's are also above those of the previous controller, whose clock may have been ahead.
  * Each counter is taken once (window.h). A reply is not bound to a life: it acts once, on the
@@ -32,6 +36,7 @@
 #define WIRE_SEAL_H
 
 #include "wire/connection.h"
+#include "wire/envelope.h"
 #include "wire/session.h"
 #include "wire/traffic.h"
 
@@ -89,6 +94,13 @@ int seal_sign(struct seal *seal, struct message *message, const void *name, size
  * too. */
 int seal_introduce(struct seal *seal, struct message *message, const void *name, size_t size,
                    bool sealed, struct ipcl_error *error);
+/* For an envelope, which has one seal for all its messages. A message gets a counter of its own in
+ * place of a seal. Returns 0 or -1 (ENOMEM); if it is then not put into the envelope, it must be
+ * signed. */
+int seal_enclose(struct seal *seal, struct message *message);
+/* Seals an envelope, [peer, envelope] or the envelope alone. Returns 0 or -1. */
+int seal_close_envelope(const struct seal *seal, struct message *envelope, const void *name,
+                        size_t size);
 /* Tags a message's buffers, if seals cover them. A message with the same tag (message_share_tag())
  * is then signed without reading the buffers again. Returns 0 or -1. */
 int seal_tag_buffers(const struct seal *seal, struct message *message);

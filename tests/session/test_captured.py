@@ -67,6 +67,12 @@ def requests(messages, msg_type):
     ]
 
 
+def with_buffers_of(message, other):
+    """A captured message, in the envelope that it came in, with the buffers of another."""
+    messages = [framing.changed(each, buffers=framing.read(other).buffers) for each in framing.opened(message.travelled)]
+    return framing.enveloped_again(message.travelled, messages)
+
+
 def count_lines(file):
     return len(file.read_text().splitlines()) if file.exists() else 0
 
@@ -117,9 +123,11 @@ def test_a_captured_request_runs_once_wherever_a_client_may_send_it(captured, tm
     peer = Peer(cluster.profile_dir)
     try:
         cluster.client_taps["task"].inject(framing.enveloped([message]), to_controller=True)
+        cluster.client_taps["task"].inject(framing.enveloped_again(request.travelled, [message]), to_controller=True)
         for port in ("mux", "control", "task"):
             stranger = peer.connect(zmq.DEALER, peer.client[port])
             stranger.send_multipart(message if port == "task" else request)
+            stranger.send_multipart(request.travelled)
         wait_for_refusal(cluster.controller, "direct, client side", "repeated message")
         wait_for_refusal(cluster.controller, "task, client side", "forged signature")
         wait_for_refusal(cluster.controller, "control, client side", "forged signature")
@@ -174,10 +182,10 @@ def test_code_that_an_attacker_puts_in_a_captured_message_does_not_run(captured,
     [request] = requests(cluster.taps[0]["mux"].to_peer, "apply_request")
     client[0].apply(run, write_line(ran)).get(timeout=LONG)
     evil = requests(cluster.taps[0]["mux"].to_peer, "apply_request")[-1]
-    cluster.taps[0]["mux"].inject(framing.changed(request, buffers=framing.read(evil).buffers))
+    cluster.taps[0]["mux"].inject(with_buffers_of(request, evil))
     # Also at the controller, where the message has not been before.
     [asked, evil] = requests(cluster.client_taps["mux"].to_controller, "apply_request")
-    cluster.client_taps["mux"].inject(framing.changed(asked, buffers=framing.read(evil).buffers), to_controller=True)
+    cluster.client_taps["mux"].inject(with_buffers_of(asked, evil), to_controller=True)
     cluster.engines[0].wait_for_output("forged signature on the shell socket dropped")
     wait_for_refusal(cluster.controller, "direct, client side", "forged signature")
     settle(client)

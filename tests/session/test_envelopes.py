@@ -51,7 +51,7 @@ def test_an_envelope_is_replayed_in_vain(peer):
 def test_a_malformed_envelope_is_refused_and_harms_nobody(peer, port):
     client = peer.cluster.client()
     good = framing.enveloped([peer.message("apply_request")[0] for _ in range(2)])[0]
-    head = len(framing.ENVELOPE)
+    head = len(framing.ENVELOPE) + framing.SEAL_BYTES
     bad = [good[:size] for size in range(head + framing.NUMBER_BYTES, len(good), 97)]
     bad += [good[:at] + b"\xff" * 4 + good[at + 4 :] for at in range(head, head + 40, 4)]
     bad.append(framing.enveloped([framing.enveloped([[b"inner"]])])[0])

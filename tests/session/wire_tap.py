@@ -26,6 +26,14 @@ def encode(frames):
     )
 
 
+class Captured(list):
+    """The frames of a message. `travelled` are those that it came in: its envelope's, or its own."""
+
+    def __init__(self, frames, travelled):
+        super().__init__(frames)
+        self.travelled = travelled
+
+
 class Stream:
     """One direction of a connection."""
 
@@ -72,7 +80,7 @@ class Stream:
                 continue
             self.frames.append(body)
             if not flags & MORE:
-                self.keep += framing.opened(self.frames)
+                self.keep += [Captured(frames, self.frames) for frames in framing.opened(self.frames)]
                 if not self.tap.holding:
                     self.send(self.frames)
                 self.frames = []
@@ -129,7 +137,8 @@ class Tap:
         return [up.name for up, _ in self.connections]
 
     def inject(self, frames, to_controller=False):
-        """Sends a message on each connection that stands."""
+        """Sends a message on each connection that stands: one that was captured in an envelope as it came."""
+        frames = getattr(frames, "travelled", frames)
         for up, down in self.connections:
             with contextlib.suppress(OSError):
                 (up if to_controller else down).send(frames)

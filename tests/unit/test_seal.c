@@ -501,3 +501,106 @@ Test(seal, of_who_starts_anew_is_taken)
     send_sealed();
     cr_assert_eq(take(), SESSION_ACCEPTED);
 }
+
+/* An envelope as it was sent, and how many messages are in it. */
+static struct message envelope;
+#define ENCLOSED 3
+
+static void keep_envelope(void *self, struct message *closed)
+{
+    cr_assert_eq(seal_close_envelope(self, closed, CLIENT, strlen(CLIENT)), 0);
+    cr_assert_eq(message_move(&envelope, closed), 0);
+}
+
+static void enclose(void)
+{
+    static struct envelopes envelopes;
+    message_init(&envelope);
+    envelopes_prepare(&envelopes, 0, keep_envelope, &client);
+    for (int i = 0; i < ENCLOSED; i++) {
+        build("apply_request");
+        cr_assert_eq(seal_enclose(&client, &message), 0);
+        cr_assert(envelopes_put(&envelopes, "", 0, &message, 0));
+    }
+    envelopes_close(&envelopes);
+    envelopes_release(&envelopes);
+}
+
+/* Verifies what is in the envelope. Returns how many messages had this verdict. */
+static int count_verdicts(struct seal *seal, const char *name, enum session_verdict wanted)
+{
+    struct envelope_reader reader = {0};
+    struct message inner;
+    int count = 0;
+    message_init(&inner);
+    if (envelope_open(&reader, &envelope))
+        while (envelope_next(&reader, &inner))
+            count += seal_verify(seal, &inner, name, strlen(name)) == wanted;
+    message_close(&inner);
+    return count;
+}
+
+static int count_taken(struct seal *seal, const char *name)
+{
+    return count_verdicts(seal, name, SESSION_ACCEPTED);
+}
+
+Test(seal, of_an_envelope_is_for_all_that_is_in_it_once)
+{
+    enclose();
+    cr_expect_eq(count_taken(&controller, CLIENT), ENCLOSED);
+    cr_expect_eq(seal_highest(&controller, CLIENT, strlen(CLIENT)), client.counter);
+    cr_expect_eq(count_verdicts(&controller, CLIENT, SESSION_REPEATED), ENCLOSED);
+    message_close(&envelope);
+}
+
+Test(seal, of_an_envelope_covers_every_byte)
+{
+    enclose();
+    zmq_msg_t *frame = message_frame(&envelope, 0);
+    unsigned char *data = zmq_msg_data(frame);
+    /* Behind the HMAC there is room for a longer one, which nobody reads. */
+    size_t unread = sizeof(ENVELOPE_LABEL) + SEAL_LIFE_BYTES + 32, body = ENVELOPE_HEAD_BYTES - 4;
+    for (size_t i = 0; i < zmq_msg_size(frame); i++) {
+        if (i >= unread && i < body)
+            continue;
+        data[i] ^= 1;
+        cr_assert_eq(count_taken(&controller, CLIENT), 0, "byte %zu", i);
+        data[i] ^= 1;
+    }
+    cr_expect_eq(count_taken(&controller, CLIENT), ENCLOSED);
+    message_close(&envelope);
+}
+
+Test(seal, of_an_envelope_is_for_one_name_channel_side_direction_and_life)
+{
+    enclose();
+    struct seal other = controller;
+    cr_expect_eq(count_taken(&controller, "c0ffee00-0000-4000-8000-000000000002"), 0);
+    other.channel = SEAL_DIRECT;
+    cr_expect_eq(count_taken(&other, CLIENT), 0);
+    other = controller;
+    other.role = CONNECTION_ENGINE;
+    cr_expect_eq(count_taken(&other, CLIENT), 0);
+    cr_expect_eq(count_verdicts(&client, CLIENT, SESSION_FORGED), ENCLOSED);
+    controller.life = other_life;
+    cr_expect_eq(count_verdicts(&controller, CLIENT, SESSION_STALE), ENCLOSED);
+    controller.life = life;
+    cr_expect_eq(count_taken(&controller, CLIENT), ENCLOSED);
+    message_close(&envelope);
+}
+
+Test(seal, of_an_envelope_is_none_for_what_comes_alone)
+{
+    struct message inner;
+    struct envelope_reader reader = {0};
+    enclose();
+    message_init(&inner);
+    cr_assert(envelope_open(&reader, &envelope));
+    while (envelope_next(&reader, &inner)) {
+        cr_assert_eq(message_copy(&message, &inner), 0);
+        cr_expect_eq(take(), SESSION_FORGED);
+    }
+    message_close(&inner);
+    message_close(&envelope);
+}

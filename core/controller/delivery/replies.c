@@ -44,17 +44,19 @@ static bool collect(struct replies *replies, struct message *message)
     const void *name = zmq_msg_data(client);
     size_t size = zmq_msg_size(client);
     return replies->collects && !replies->early.until_ms && seal_knows(replies->seal, name, size) &&
+           !seal_enclose(replies->seal, message) &&
            envelopes_put(&replies->envelopes, name, size, message, 1);
 }
 
 static enum outbox_fate replies_send_now(struct replies *replies, struct message *message,
                                          size_t reserve)
 {
-    if (segments_give(replies->seal->role, message) ||
-        reply_sign(replies->seal, message, replies->early.until_ms))
+    if (segments_give(replies->seal->role, message))
         return OUTBOX_FULL;
     if (reserve && collect(replies, message)) /* errors have a part of the bound for themselves */
         return OUTBOX_TAKEN;
+    if (reply_sign(replies->seal, message, replies->early.until_ms))
+        return OUTBOX_FULL;
     struct early_reply *copy = early_address(&replies->early, message);
     enum outbox_fate fate = outbox_send(&replies->outbox, message, reserve);
     if (fate != OUTBOX_TAKEN)
@@ -109,8 +111,10 @@ static void replace_all(struct replies *replies, struct message *envelope)
 static void send_envelope(void *self, struct message *envelope)
 {
     struct replies *replies = self;
-    if (outbox_send(&replies->outbox, envelope, replies->outbox.bytes_max / ERRORS_SHARE) ==
-        OUTBOX_FULL)
+    zmq_msg_t *client = message_peer(envelope);
+    if (seal_close_envelope(replies->seal, envelope, zmq_msg_data(client), zmq_msg_size(client)) ||
+        outbox_send(&replies->outbox, envelope, replies->outbox.bytes_max / ERRORS_SHARE) ==
+            OUTBOX_FULL)
         replace_all(replies, envelope);
 }
 

@@ -5,7 +5,7 @@
 #include "controller/exchange/segments.h"
 #include "controller/schedulers/task.h"
 
-/* Of a task that has just been signed for an engine. */
+/* Of a task that has just got a counter for an engine. */
 static struct handout handout_of(const struct worker *worker, const struct task *task,
                                  const struct seal *seal)
 {
@@ -68,9 +68,11 @@ static void take_back(struct scheduler *scheduler, struct worker *worker, struct
 static void send_envelope(void *self, struct message *envelope)
 {
     struct scheduler *scheduler = self;
-    if (!message_send(envelope, scheduler->engines))
-        return;
     zmq_msg_t *engine = message_peer(envelope);
+    if (!seal_close_envelope(&scheduler->sessions.engine_seal, envelope, zmq_msg_data(engine),
+                             zmq_msg_size(engine)) &&
+        !message_send(envelope, scheduler->engines))
+        return;
     struct worker *worker = NULL;
     if (routes_translate(&scheduler->routes, engine))
         worker = balancer_engine(scheduler->balancer, zmq_msg_data(engine), zmq_msg_size(engine));
@@ -83,27 +85,42 @@ void scheduler_prepare_sending(struct scheduler *scheduler, int64_t frame_bytes_
     envelopes_prepare(&scheduler->to_engines, frame_bytes_max, send_envelope, scheduler);
 }
 
+/* Puts a task into the envelope for its engine. Returns whether it is there. */
+static bool put_task(struct scheduler *scheduler, struct worker *worker, const char *name,
+                     struct message *message, const struct task *task)
+{
+    struct seal *seal = &scheduler->sessions.engine_seal;
+    /* The first task goes alone: if the engine is not connected yet, it stays where it is. */
+    if (!worker->sealed || !worker->reached || seal_enclose(seal, message))
+        return false;
+    struct handout handout = handout_of(worker, task, seal);
+    if (!envelopes_put(&scheduler->to_engines, name, strlen(name), message, 0))
+        return false;
+    handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
+    worker->reached = true;
+    return true;
+}
+
 int scheduler_send_to(struct scheduler *scheduler, struct worker *worker, struct message *message,
                       const struct task *task)
 {
     const char *name = routes_of(&scheduler->routes, worker->uuid);
     struct seal *seal = &scheduler->sessions.engine_seal;
     size_t size = strlen(name);
-    if (task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker))
+    if ((task && scheduler->hooks && scheduler->hooks->prepare(scheduler, worker)) ||
+        segments_give_to(name, message))
         return -1;
-    if (segments_give_to(name, message) ||
-        seal_sign(seal, message, name, size, worker->sealed, NULL))
+    if (task && put_task(scheduler, worker, name, message, task))
+        return 0;
+    if (seal_sign(seal, message, name, size, worker->sealed, NULL))
         return -1;
     if (!task) { /* its sender acts on whether it has gone */
         envelopes_close_for(&scheduler->to_engines, name, size);
         return message_send_to(message, scheduler->engines, name, size) ? -1 : 0;
     }
     struct handout handout = handout_of(worker, task, seal);
-    /* The first task goes alone: if the engine is not connected yet, it stays where it is. */
-    bool put = worker->sealed && worker->reached &&
-               envelopes_put(&scheduler->to_engines, name, size, message, 0);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
-    if (put || !message_send_to(message, scheduler->engines, name, size)) {
+    if (!message_send_to(message, scheduler->engines, name, size)) {
         worker->reached = true;
         return 0;
     }
