@@ -14,6 +14,7 @@ SIGNED = ("header", "parent", "metadata", "content")
 ENVELOPE = b"\0ipcluster envelope 2\0"
 SEAL_BYTES = 80  # behind that
 NUMBER_BYTES = 4
+SAME = 0xFFFFFFFF  # the size of a frame that is the same as in the message before
 
 
 def _number(number):
@@ -77,7 +78,7 @@ def opened(frames):
     messages = []
     for _ in range(number()):
         sizes = [number() for _ in range(number())]
-        messages.append([data.read(size) for size in sizes])
+        messages.append([messages[-1][i] if size == SAME else data.read(size) for i, size in enumerate(sizes)])
     return messages
 
 

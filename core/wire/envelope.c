@@ -10,6 +10,8 @@
 #define MESSAGE_BYTES_MAX  8192
 #define ENVELOPE_BYTES_MAX 65536
 #define CAPACITY_LEAST     4096
+/* The size of a frame that is the same as in the message before. */
+#define SAME UINT32_MAX
 
 void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, envelopes_send *send,
                        void *self)
@@ -93,16 +95,42 @@ static bool make_room(struct envelope *envelope, size_t bytes)
     return true;
 }
 
+/* Whether a frame may be shared by messages: signatures, headers and parent headers differ. */
+static bool may_be_shared(size_t index, size_t delimiter, size_t size)
+{
+    return index > delimiter + MESSAGE_PARENT + 1 && index < ENVELOPE_FRAMES_SHARED &&
+           size >= ENVELOPE_SHARED_BYTES_LEAST && size <= ENVELOPE_SHARED_BYTES_MAX;
+}
+
+/* Whether the frame at this place of the message before is the same. */
+static bool was_there(const struct envelope *envelope, size_t index, zmq_msg_t *frame)
+{
+    const struct envelope_frame *before = &envelope->before[index];
+    return index < envelope->before_count && before->size == zmq_msg_size(frame) &&
+           !memcmp(envelope->data + before->at, zmq_msg_data(frame), before->size);
+}
+
 static void write_message(struct envelope *envelope, struct message *message, size_t identities)
 {
-    unsigned char *at = envelope->data + envelope->size;
-    put_number(&at, message->count - identities);
-    for (size_t i = identities; i < message->count; i++)
-        put_number(&at, zmq_msg_size(&message->frames[i]));
-    for (size_t i = identities; i < message->count; i++) {
-        memcpy(at, zmq_msg_data(&message->frames[i]), zmq_msg_size(&message->frames[i]));
-        at += zmq_msg_size(&message->frames[i]);
+    size_t count = message->count - identities, delimiter = message->delimiter - identities;
+    unsigned char *sizes = envelope->data + envelope->size, *at = sizes;
+    put_number(&sizes, count);
+    at = sizes + count * NUMBER_BYTES;
+    for (size_t i = 0; i < count; i++) {
+        zmq_msg_t *frame = &message->frames[identities + i];
+        size_t size = zmq_msg_size(frame);
+        bool shared = may_be_shared(i, delimiter, size);
+        bool same = shared && was_there(envelope, i, frame);
+        put_number(&sizes, same ? SAME : size);
+        if (i < ENVELOPE_FRAMES_SHARED && !same)
+            envelope->before[i] =
+                (struct envelope_frame){(size_t)(at - envelope->data), shared ? size : 0};
+        if (!same) {
+            memcpy(at, zmq_msg_data(frame), size);
+            at += size;
+        }
     }
+    envelope->before_count = count < ENVELOPE_FRAMES_SHARED ? count : ENVELOPE_FRAMES_SHARED;
     envelope->size = (size_t)(at - envelope->data);
     envelope->messages++;
 }
@@ -114,7 +142,7 @@ static struct envelope *begin(struct envelopes *envelopes, const void *peer, siz
     if (envelopes->open == ENVELOPES_OPEN && !close_one(envelopes, 0))
         return NULL;
     struct envelope *envelope = &envelopes->all[envelopes->open];
-    envelope->size = envelope->messages = 0;
+    envelope->size = envelope->messages = envelope->before_count = 0;
     if (!make_room(envelope, ENVELOPE_HEAD_BYTES + bytes))
         return NULL;
     memset(envelope->data, 0, ENVELOPE_HEAD_BYTES);
@@ -193,21 +221,55 @@ bool envelope_open(struct envelope_reader *reader, struct message *outer)
     take_number(reader, &reader->messages);
     if (zmq_msg_size(frame) > ENVELOPE_BYTES_MAX)
         reader->left = 0;
+    reader->before_count = 0;
     return true;
 }
 
-/* Appends the next frame, whose size stands at `sizes`. Returns 0 or -1. */
-static int append_next(struct envelope_reader *reader, const unsigned char *sizes,
+void envelope_close(struct envelope_reader *reader)
+{
+    while (reader->before_count > 0)
+        zmq_msg_close(&reader->before[--reader->before_count]);
+}
+
+static uint32_t number_at(const unsigned char *numbers, size_t index)
+{
+    uint32_t number;
+    memcpy(&number, numbers + index * NUMBER_BYTES, sizeof(number));
+    return be32toh(number);
+}
+
+/* Appends the next frame, which has this number. Returns 0 or -1. */
+static int append_next(struct envelope_reader *reader, uint32_t size, size_t index,
                        struct message *message)
 {
-    uint32_t size;
-    memcpy(&size, sizes, sizeof(size));
-    size = be32toh(size);
+    if (size == SAME)
+        return index < reader->before_count && zmq_msg_size(&reader->before[index])
+                   ? message_append_reference(message, &reader->before[index])
+                   : -1;
     if (size > reader->left || message_append(message, reader->at, size))
         return -1;
     reader->at += size;
     reader->left -= size;
     return 0;
+}
+
+/* Keeps references to what the next message may share, and has not shared with the one before. */
+static void remember(struct envelope_reader *reader, const unsigned char *sizes,
+                     struct message *message, size_t identities)
+{
+    size_t count = message->count - identities, delimiter = message->delimiter - identities;
+    for (size_t i = 0; i < count && i < ENVELOPE_FRAMES_SHARED; i++) {
+        zmq_msg_t *frame = &message->frames[identities + i], *kept = &reader->before[i];
+        if (number_at(sizes, i) == SAME)
+            continue;
+        if (i < reader->before_count)
+            zmq_msg_close(kept);
+        else
+            reader->before_count++;
+        zmq_msg_init(kept);
+        if (may_be_shared(i, delimiter, zmq_msg_size(frame)))
+            zmq_msg_copy(kept, frame);
+    }
 }
 
 /* Returns 0 or -1. */
@@ -221,9 +283,10 @@ static int read_frames(struct envelope_reader *reader, struct message *message)
     reader->at += frames * (size_t)NUMBER_BYTES;
     reader->left -= frames * (size_t)NUMBER_BYTES;
     for (uint32_t i = 0; i < frames; i++)
-        if (append_next(reader, sizes + i * (size_t)NUMBER_BYTES, message))
+        if (append_next(reader, number_at(sizes, i), i, message))
             return -1;
     message_find_delimiter(message);
+    remember(reader, sizes, message, message->count - frames);
     return 0;
 }
 

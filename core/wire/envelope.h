@@ -7,6 +7,9 @@
  *
  *     label seal messages ( frames size ... bytes ... ) ...
  *
+ * A frame that is the same as that at its place in the message before has no bytes and the size
+ * 0xffffffff: tasks of a map have the same function. What is the same is shared once it is read.
+ *
  * It stands where the messages' frames would: behind the identity by which a ROUTER finds the peer,
  * which all of them share, or first. A struct belongs to one thread. */
 #ifndef WIRE_ENVELOPE_H
@@ -26,8 +29,21 @@
 /* How many peers a sender has envelopes for at a time: for another, the oldest is sent. */
 #define ENVELOPES_OPEN 16
 
+/* How many frames of a message may be found again in the next; and how large they are. Larger ones
+ * may be shown to user code, which may write into them; smaller ones are not worth it. */
+#define ENVELOPE_FRAMES_SHARED      16
+#define ENVELOPE_SHARED_BYTES_LEAST 64
+#define ENVELOPE_SHARED_BYTES_MAX   4096
+
+/* Where a frame's bytes are. */
+struct envelope_frame {
+    size_t at, size;
+};
+
 struct envelope {
-    unsigned char *data; /* malloc'ed; kept for the next */
+    unsigned char *data;                                  /* malloc'ed; kept for the next */
+    struct envelope_frame before[ENVELOPE_FRAMES_SHARED]; /* of the last message */
+    size_t before_count;
     size_t size, capacity;
     uint32_t messages;
     size_t peer_size; /* 0: a socket that has one peer */
@@ -70,6 +86,8 @@ struct envelope_reader {
     const unsigned char *at;
     size_t left;
     uint32_t messages; /* how many are still to be read */
+    size_t before_count;
+    zmq_msg_t before[ENVELOPE_FRAMES_SHARED]; /* what the next message may share */
 };
 
 static inline bool envelope_is(zmq_msg_t *frame)
@@ -108,12 +126,14 @@ static inline uint32_t envelope_messages(const struct message *message)
     return be32toh(count);
 }
 
-/* Returns whether `outer` is an envelope. It must stay as it is while it is read. */
+/* Returns whether `outer` is an envelope: then envelope_close() follows. It must stay as it is
+ * while it is read. */
 bool envelope_open(struct envelope_reader *reader, struct message *outer);
+void envelope_close(struct envelope_reader *reader);
 /* Makes `message` the next one, with the identity of the envelope before it; it must be verified or
- * cleared before `reader` goes. Returns false at the end, or if memory is short. Where the envelope is malformed, the last message is one without a
- * delimiter, so that it is refused as truncated. A message has all its parts: no other form comes
- * out of an envelope. */
+ * cleared before `reader` goes. Returns false at the end, or if memory is short. Where the envelope
+ * is malformed, the last message is one without a delimiter, so that it is refused as truncated. A
+ * message has all its parts: no other form comes out of an envelope. */
 bool envelope_next(struct envelope_reader *reader, struct message *message);
 
 #endif

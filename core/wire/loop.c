@@ -307,6 +307,7 @@ static size_t deliver(struct loop *loop, const struct source *source,
     for (; !loop->stopping && envelope_next(reader, &message); count++)
         source->receive(source->self, &message);
     message_close(&message);
+    envelope_close(reader);
     return count;
 }
 

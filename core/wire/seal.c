@@ -31,7 +31,8 @@ static const unsigned char envelope_label[] = "\0ipcluster sealed envelope 1";
 static const unsigned char pong_label[] = "\0ipcluster pong 1";
 static const unsigned char no_life[SEAL_LIFE_BYTES];
 #define INPUT_BYTES_MAX                                                                            \
-    (sizeof(envelope_label) + 2 + SEAL_LIFE_BYTES + COUNTER_BYTES + 1 + NAME_BYTES_MAX + 2 * POLY_TAG_BYTES)
+    (sizeof(envelope_label) + 2 + SEAL_LIFE_BYTES + COUNTER_BYTES + 1 + NAME_BYTES_MAX +           \
+     2 * POLY_TAG_BYTES)
 
 struct seal_peer {
     struct window window;

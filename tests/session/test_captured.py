@@ -69,7 +69,9 @@ def requests(messages, msg_type):
 
 def with_buffers_of(message, other):
     """A captured message, in the envelope that it came in, with the buffers of another."""
-    messages = [framing.changed(each, buffers=framing.read(other).buffers) for each in framing.opened(message.travelled)]
+    messages = [
+        framing.changed(each, buffers=framing.read(other).buffers) for each in framing.opened(message.travelled)
+    ]
     return framing.enveloped_again(message.travelled, messages)
 
 
@@ -190,6 +192,42 @@ def test_code_that_an_attacker_puts_in_a_captured_message_does_not_run(captured,
     wait_for_refusal(cluster.controller, "direct, client side", "forged signature")
     settle(client)
     assert count_lines(ran) == 1
+
+
+def test_an_envelope_that_was_changed_on_its_way_is_refused_with_all_that_is_in_it(captured, tmp_path):
+    cluster, client = captured(1)
+    ran, tap = tmp_path / "ran", cluster.client_taps["task"]
+    tap.holding = True
+    late = client.load_balanced_view().map_async(run, [write_line(ran)] * 3)
+    wait_until(lambda: len(requests(tap.to_controller, "apply_request")) == 3, 20, "the requests are on their way")
+    envelopes = {id(each.travelled): each.travelled for each in requests(tap.to_controller, "apply_request")}
+    tap.holding = False
+    refused = 0
+    for [envelope] in envelopes.values():
+        count = len(framing.opened([envelope]))
+        for at in range(len(framing.ENVELOPE), len(envelope), 61):
+            changed = bytearray(envelope)
+            changed[at] ^= 1
+            if (
+                not len(framing.ENVELOPE) + 48 <= at < len(framing.ENVELOPE) + framing.SEAL_BYTES
+            ):  # zeros: nobody reads them
+                tap.inject([bytes(changed)], to_controller=True)
+        tap.inject([envelope], to_controller=True)
+        refused += count
+    assert late.get(timeout=LONG) == [None] * 3 and count_lines(ran) == 3
+    for [envelope] in envelopes.values():
+        tap.inject([envelope], to_controller=True)
+    wait_until(
+        lambda: sum(
+            value
+            for name, value in client.stats().items()
+            if name.startswith("ipcluster_messages_refused_total") and 'reason="repeated"' in name
+        )
+        == refused,
+        20,
+        "what comes again is refused",
+    )
+    assert count_lines(ran) == 3
 
 
 def test_a_request_that_was_captured_before_a_restart_is_refused_with_an_answer(captured, tmp_path):

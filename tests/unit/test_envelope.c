@@ -41,6 +41,7 @@ static void note(void *self, struct message *envelope)
         cr_expect_eq(message_identities(&message), named + 1u);
         at += sprintf(at, "%d ", number_of(&message));
     }
+    envelope_close(&reader);
     strcpy(at, "\n");
     if (zmq_msg_size(frame) > sent->frame_bytes)
         sent->frame_bytes = zmq_msg_size(frame);
@@ -146,6 +147,107 @@ Test(envelope, for_one_peer_too_many_has_the_oldest_sent)
     cr_expect_str_eq(sent.text, "0:0 \n");
 }
 
+static void keep(void *self, struct message *envelope)
+{
+    message_move(&((struct sent *)self)->last, envelope);
+}
+
+/* What is sent, and what comes out: the same frames, and large ones that are alike only once. */
+static size_t expect_same(struct message *messages, size_t count)
+{
+    struct envelope_reader reader = {0};
+    struct message read[8], copy;
+    size_t found = 0;
+    message_init(&sent.last);
+    message_init(&copy);
+    envelopes_prepare(&envelopes, 0, keep, &sent);
+    for (size_t i = 0; i < count; i++) {
+        message_duplicate(&copy, &messages[i]);
+        cr_assert(envelopes_put(&envelopes, "", 0, &copy, 0));
+    }
+    envelopes_close(&envelopes);
+    cr_assert(envelope_open(&reader, &sent.last));
+    for (size_t i = 0; i < count; i++) {
+        message_init(&read[i]);
+        cr_assert(envelope_next(&reader, &read[i]));
+        cr_assert_eq(read[i].count, messages[i].count);
+        cr_assert_eq(read[i].delimiter, messages[i].delimiter);
+        for (size_t j = 0; j < read[i].count; j++) {
+            zmq_msg_t *frame = message_frame(&read[i], j), *wanted = message_frame(&messages[i], j);
+            cr_assert_eq(zmq_msg_size(frame), zmq_msg_size(wanted));
+            cr_assert_arr_eq(zmq_msg_data(frame), zmq_msg_data(wanted), zmq_msg_size(frame));
+            found += i && j < read[i - 1].count &&
+                     zmq_msg_data(frame) == zmq_msg_data(message_frame(&read[i - 1], j));
+        }
+    }
+    cr_expect(!envelope_next(&reader, &copy));
+    envelope_close(&reader);
+    message_close(&sent.last);
+    for (size_t i = 0; i < count; i++)
+        message_close(&read[i]);
+    return found;
+}
+
+/* A task with so many bytes as its function, and this many arguments of so many bytes. */
+static void make_task(struct message *message, size_t function, int arguments, size_t bytes, char c)
+{
+    char *buffer = malloc(5000);
+    message_init(message);
+    message_append_parts(message);
+    memset(buffer, 'h', 5000);
+    message_set_part(message, MESSAGE_HEADER, buffer, 200);
+    message_set_part(message, MESSAGE_PARENT, buffer, 200);
+    message_set_part(message, MESSAGE_METADATA, buffer, 100);
+    message_append(message, buffer, function);
+    memset(buffer, c, 5000);
+    while (arguments-- > 0)
+        message_append(message, buffer, bytes);
+    message_find_delimiter(message);
+    free(buffer);
+}
+
+static size_t expect_shared(size_t function, int arguments, size_t bytes, const char *all)
+{
+    struct message messages[8];
+    size_t count = strlen(all);
+    for (size_t i = 0; i < count; i++)
+        make_task(&messages[i], function, arguments, bytes, all[i]);
+    size_t found = expect_same(messages, count);
+    for (size_t i = 0; i < count; i++)
+        message_close(&messages[i]);
+    return found;
+}
+
+Test(envelope, has_what_messages_have_in_common_once)
+{
+    cr_expect_eq(expect_shared(1000, 1, 10, "abcd"), 6, "metadata and function, three times");
+    cr_expect_eq(expect_shared(1000, 1, 500, "abcd"), 6);
+    cr_expect_eq(expect_shared(1000, 1, 500, "aabb"), 8, "and the argument, twice");
+    cr_expect_eq(expect_shared(1000, 1, 500, "abab"), 6);
+    cr_expect_eq(expect_shared(ENVELOPE_SHARED_BYTES_LEAST - 1, 0, 0, "ab"), 1);
+    cr_expect_eq(expect_shared(ENVELOPE_SHARED_BYTES_LEAST, 0, 0, "ab"), 2);
+    cr_expect_eq(expect_shared(ENVELOPE_SHARED_BYTES_MAX, 0, 0, "ab"), 2);
+    cr_expect_eq(expect_shared(ENVELOPE_SHARED_BYTES_MAX + 1, 0, 0, "ab"), 1);
+    size_t frames = ENVELOPE_FRAMES_SHARED - (1 + MESSAGE_PARTS) - 1;
+    cr_expect_eq(expect_shared(100, (int)frames + 5, 100, "aa"), frames + 2, "so many frames");
+}
+
+Test(envelope, mixes_messages_of_any_form)
+{
+    struct message messages[6];
+    make_task(&messages[0], 1000, 2, 100, 'a');
+    make_task(&messages[1], 1000, 0, 0, 'a');
+    make_task(&messages[2], 1000, 2, 100, 'a');
+    make_task(&messages[3], 100, 2, 1000, 'a');
+    make_task(&messages[4], 100, 20, 70, 'a');
+    make_task(&messages[5], 100, 1, 70, 'a');
+    message_add_identity(&messages[1], "engine", 6);
+    message_add_identity(&messages[3], "engine", 6);
+    expect_same(messages, 6);
+    for (size_t i = 0; i < 6; i++)
+        message_close(&messages[i]);
+}
+
 /* Reads an envelope that was cut or changed. Returns how many messages without a delimiter came. */
 static size_t read_bad(const unsigned char *data, size_t size)
 {
@@ -164,6 +266,7 @@ static size_t read_bad(const unsigned char *data, size_t size)
             count++;
             broken += !message_has_delimiter(&message);
         }
+    envelope_close(&reader);
     cr_expect(count <= 4);
     message_close(&outer);
     message_close(&message);
@@ -176,7 +279,7 @@ Test(envelope, that_is_malformed_ends_in_a_message_without_a_delimiter)
     unsigned char data[4096];
     prepare(0);
     for (int i = 0; i < 3; i++)
-        put("", i, 5);
+        put("", i, i ? 70 : 5); /* the last two share theirs */
     envelopes_close(&envelopes);
     size_t size = zmq_msg_size(message_frame(&sent.last, 0));
     memcpy(data, zmq_msg_data(message_frame(&sent.last, 0)), size);

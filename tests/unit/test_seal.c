@@ -536,6 +536,7 @@ static int count_verdicts(struct seal *seal, const char *name, enum session_verd
     if (envelope_open(&reader, &envelope))
         while (envelope_next(&reader, &inner))
             count += seal_verify(seal, &inner, name, strlen(name)) == wanted;
+    envelope_close(&reader);
     message_close(&inner);
     return count;
 }
@@ -601,6 +602,7 @@ Test(seal, of_an_envelope_is_none_for_what_comes_alone)
         cr_assert_eq(message_copy(&message, &inner), 0);
         cr_expect_eq(take(), SESSION_FORGED);
     }
+    envelope_close(&reader);
     message_close(&inner);
     message_close(&envelope);
 }

@@ -106,6 +106,7 @@ static void replace_all(struct replies *replies, struct message *envelope)
     while (envelope_next(&reader, &message))
         send_in_place_of_unread(replies, &message);
     message_close(&message);
+    envelope_close(&reader);
 }
 
 static void send_envelope(void *self, struct message *envelope)

@@ -54,6 +54,7 @@ static void take_back(struct scheduler *scheduler, struct worker *worker, struct
             unsent++;
         }
     message_close(&message);
+    envelope_close(&reader);
     for (task = unsent ? worker->running->prev : NULL; unsent; task = before) {
         before = task->prev;
         if (!task->unsent)
