@@ -93,7 +93,6 @@ static int send_submission(struct ipcl_client *client, struct submission *submis
     atomic_store(&client->shares, io->segments.connected);
     bool again = submission->future && submission->future->sent_again;
     if (!failed && client->connection.sealed && !again &&
-        !seal_enclose(&io->seals[socket], message) &&
         envelopes_put(&io->requests[socket], "", 0, message, 0))
         return 0;
     if (failed || sockets_sign(client, socket, message, NULL))
@@ -186,6 +185,12 @@ static void fail_unsent(void *client, struct ipcl_future *future)
             "is short"));
 }
 
+static int enclose(void *self, struct message *message)
+{
+    struct client_way *way = self;
+    return seal_enclose(&way->client->io.seals[way->index], message);
+}
+
 static void send_envelope(void *self, struct message *envelope)
 {
     struct client_way *way = self;
@@ -200,7 +205,7 @@ static void send_envelope(void *self, struct message *envelope)
 void send_prepare(struct ipcl_client *client)
 {
     for (int index = 0; index < SOCKET_COUNT; index++)
-        envelopes_prepare(&client->io.requests[index], client->connection.frame_bytes_max,
+        envelopes_prepare(&client->io.requests[index], client->connection.frame_bytes_max, enclose,
                           send_envelope, &client->io.ways[index]);
 }
 

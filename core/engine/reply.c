@@ -143,6 +143,12 @@ static int build_reply(struct job *job, struct message *message, const struct se
     return session_build(job->door->session, message, parts, NULL, error);
 }
 
+static int enclose(void *self, struct message *message)
+{
+    struct door *door = &((struct io *)self)->cluster;
+    return door_enclose(door, door_channel(door, door->shell, message), message);
+}
+
 static void send_envelope(void *self, struct message *envelope)
 {
     struct io *io = self;
@@ -155,7 +161,7 @@ static void send_envelope(void *self, struct message *envelope)
 
 void reply_collect(struct io *io)
 {
-    envelopes_prepare(&io->answers, io->cluster.frame_bytes_max, send_envelope, io);
+    envelopes_prepare(&io->answers, io->cluster.frame_bytes_max, enclose, send_envelope, io);
 }
 
 void reply_flush(struct io *io)
@@ -205,8 +211,7 @@ static int send_made(struct io *io, struct job *job, struct message *message,
     bool collected = io->cluster.sealed && job->socket == io->cluster.shell;
     if (shell_is_task(io, job))
         recall_keep(io, job, message);
-    collected =
-        collected && !door_enclose(job->door, channel, message) && reply_put_aside(io, message);
+    collected = collected && reply_put_aside(io, message);
     if (!collected && door_sign(job->door, channel, message, error))
         return -1;
     if (!collected && message_send(message, job->socket)) {

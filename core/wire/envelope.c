@@ -10,14 +10,17 @@
 #define MESSAGE_BYTES_MAX  8192
 #define ENVELOPE_BYTES_MAX 65536
 #define CAPACITY_LEAST     4096
+/* What a message gets for a seal. */
+#define COUNTER_TEXT_BYTES 16
 /* The size of a frame that is the same as in the message before. */
 #define SAME UINT32_MAX
 
-void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, envelopes_send *send,
-                       void *self)
+void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max,
+                       envelopes_enclose *enclose, envelopes_send *send, void *self)
 {
     bool limited = frame_bytes_max > 0 && frame_bytes_max < ENVELOPE_BYTES_MAX;
     envelopes->bytes_max = limited ? (size_t)frame_bytes_max : ENVELOPE_BYTES_MAX;
+    envelopes->enclose = enclose;
     envelopes->send = send;
     envelopes->self = self;
 }
@@ -69,11 +72,11 @@ static size_t find(const struct envelopes *envelopes, const void *peer, size_t s
     return i;
 }
 
-/* How many bytes a message takes in an envelope. A message with a segment, which its frame owns, is
- * as large as that. */
+/* How many bytes a message takes in an envelope at most. A message with a segment, which its frame
+ * owns, is as large as that. */
 static size_t bytes_of(const struct message *message, size_t identities)
 {
-    size_t bytes = NUMBER_BYTES;
+    size_t bytes = NUMBER_BYTES + COUNTER_TEXT_BYTES;
     for (size_t i = identities; i < message->count; i++)
         bytes += NUMBER_BYTES + segment_frame_bytes(&message->frames[i]);
     return bytes;
@@ -172,7 +175,7 @@ bool envelopes_put(struct envelopes *envelopes, const void *peer, size_t size,
         return false;
     struct envelope *envelope =
         index < envelopes->open ? &envelopes->all[index] : begin(envelopes, peer, size, bytes);
-    if (!envelope || !make_room(envelope, bytes))
+    if (!envelope || !make_room(envelope, bytes) || envelopes->enclose(envelopes->self, message))
         return false;
     write_message(envelope, message, identities);
     message_clear(message);

@@ -50,6 +50,9 @@ struct envelope {
     char peer[255];
 };
 
+/* Gives a message, [peer, ...] or without, a counter in place of a seal (seal_enclose()). Returns 0
+ * or -1. */
+typedef int envelopes_enclose(void *self, struct message *message);
 /* Seals and sends [peer, envelope], or the envelope alone. What could not be sent is read with
  * envelope_open(). */
 typedef void envelopes_send(void *self, struct message *message);
@@ -59,17 +62,18 @@ struct envelopes {
     size_t open;
     size_t bytes_max;
     bool sending; /* inside `send` nothing is put into another */
+    envelopes_enclose *enclose;
     envelopes_send *send;
     void *self;
 };
 
 /* `frame_bytes_max`: the largest frame that the peers take; 0: any. */
-void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max, envelopes_send *send,
-                       void *self);
+void envelopes_prepare(struct envelopes *envelopes, int64_t frame_bytes_max,
+                       envelopes_enclose *enclose, envelopes_send *send, void *self);
 /* Puts what stands behind the first `identities` frames of a message into the envelope for a peer,
  * and leaves the message empty. Returns false, with the message unchanged, for one that is too
- * large, or if memory is short: it is to be sent by itself. What was put in for this peer before
- * has then been sent, if memory is not short. */
+ * large, or if memory is short: it is to be signed and sent by itself. What was put in for this
+ * peer before has then been sent, if memory is not short. */
 bool envelopes_put(struct envelopes *envelopes, const void *peer, size_t size,
                    struct message *message, size_t identities);
 /* Sends all, or that for one peer. */

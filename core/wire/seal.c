@@ -384,23 +384,29 @@ static bool is_envelope_sealed(const struct seal *seal, zmq_msg_t *frame, const 
                                size_t size)
 {
     unsigned char digest[MAC_BYTES_MAX];
-    const unsigned char *life = envelope_seal(frame);
+    const unsigned char *life = envelope_seal(frame), *theirs = life + SEAL_LIFE_BYTES;
+    size_t bytes = session_digest_bytes(seal->session);
+    for (size_t i = SEAL_LIFE_BYTES + bytes; i < ENVELOPE_SEAL_BYTES; i++)
+        if (life[i])
+            return false;
     return !digest_of_envelope(seal, frame, name, size, seal->controller, life, digest) &&
-           !CRYPTO_memcmp(life + SEAL_LIFE_BYTES, digest, session_digest_bytes(seal->session));
+           !CRYPTO_memcmp(theirs, digest, bytes);
 }
 
-/* A message that has no seal of its own. The envelope's is checked with the first. */
+/* A message of an envelope, which has no seal of its own. The envelope's is checked with the first,
+ * before anything is made of what the messages say that they share. */
 static enum session_verdict verify_enclosed(struct seal *seal, struct envelope_reader *reader,
                                             struct message *message, const void *name, size_t size)
 {
     unsigned char counter[COUNTER_BYTES];
     zmq_msg_t *frame = envelope_of(reader->outer);
+    zmq_msg_t *signature = message_part(message, MESSAGE_SIGNATURE);
     if (reader->checked != seal) {
         reader->authentic = is_envelope_sealed(seal, frame, name, size);
         reader->checked = seal;
     }
-    if (!reader->authentic ||
-        hex_read(zmq_msg_data(message_part(message, MESSAGE_SIGNATURE)), counter, COUNTER_BYTES))
+    if (!reader->authentic || zmq_msg_size(signature) != 2 * COUNTER_BYTES ||
+        hex_read(zmq_msg_data(signature), counter, COUNTER_BYTES))
         return session_conclude(seal->session, message, SESSION_FORGED);
     return conclude(seal, message, name, size, envelope_seal(frame), read_number(counter));
 }
@@ -415,7 +421,7 @@ static enum session_verdict verify(struct seal *seal, struct message *message, c
     size_t bytes = session_digest_bytes(seal->session);
     struct envelope_reader *envelope = message->envelope;
     message->envelope = NULL;
-    if (envelope && bytes && message_is_whole(message) && zmq_msg_size(frame) == 2 * COUNTER_BYTES)
+    if (envelope && bytes && message_is_whole(message))
         return verify_enclosed(seal, envelope, message, name, size);
     if (!message_is_whole(message) || !bytes || zmq_msg_size(frame) != 2 * (bytes + sizeof(rest))) {
         bool plain = frame && zmq_msg_size(frame) == 2 * bytes;

@@ -4,7 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define COPIED_BYTES 4096 /* a smaller frame is cheaper copied than kept */
+/* A smaller frame is cheaper copied than kept; and other requests may have it too (kernel.h). */
+#define COPIED_BYTES 4096
 
 /* A received frame, which memoryviews show. It is writable, as in ipyparallel's engines: nothing
  * else reads it any more. */

@@ -230,27 +230,28 @@ static PyObject *connection_submit(PyObject *self, PyObject *const *args, Py_ssi
 static PyObject *connection_submit_tasks(PyObject *self, PyObject *args)
 {
     struct ipcl_submission request = {.channel = IPCL_CHANNEL_TASK};
-    PyObject *requests;
-    if (!PyArg_ParseTuple(args, "szO!", &request.msg_type, &request.metadata, &PyList_Type,
-                          &requests))
+    PyObject *requests, *futures;
+    if (!PyArg_ParseTuple(args, "szO!O!", &request.msg_type, &request.metadata, &PyList_Type,
+                          &requests, &PyList_Type, &futures))
         return NULL;
-    struct ipcl_client *client = hold_client(self);
-    PyObject *futures = client ? PyList_New(0) : NULL;
     buffers_collect();
-    for (Py_ssize_t i = 0; futures && i < PyList_Size(requests); i++) {
-        PyObject *list = Py_NewRef(PyList_GetItem(requests, i));
-        struct ipcl_future *submitted =
-            PyList_Check(list) ? submit_list(client, &request, list) : NULL;
-        PyObject *future = submitted ? future_wrap(submitted) : NULL;
-        if (!future || PyList_Append(futures, future))
-            Py_CLEAR(futures);
-        if (!futures && !PyErr_Occurred())
+    struct ipcl_client *client = hold_client(self);
+    bool submitted = client;
+    for (Py_ssize_t i = 0; submitted && i < PyList_Size(requests); i++) {
+        PyObject *list = Py_NewRef(PyList_GetItem(requests, i)), *wrapped = NULL;
+        struct ipcl_future *future = NULL;
+        if (PyList_Check(list))
+            future = submit_list(client, &request, list);
+        else
             PyErr_SetString(PyExc_TypeError, "a request's buffers are a list");
-        Py_XDECREF(future);
+        if (future)
+            wrapped = future_wrap(future);
+        submitted = wrapped && !PyList_Append(futures, wrapped);
+        Py_XDECREF(wrapped);
         Py_DECREF(list);
     }
     ipcl_client_release(client);
-    return futures;
+    return submitted ? Py_NewRef(Py_None) : NULL;
 }
 
 /* Makes a list of futures, and takes over the references to them. */
@@ -388,7 +389,8 @@ static PyMethodDef connection_methods[] = {
     {"submit", (PyCFunction)(void (*)(void))connection_submit, METH_FASTCALL,
      "submit(channel, engine_id, msg_type, content, metadata, buffers) -> Future"},
     {"submit_tasks", connection_submit_tasks, METH_VARARGS,
-     "submit_tasks(msg_type, metadata, [buffers of each task]) -> [Future of each]"},
+     "submit_tasks(msg_type, metadata, [buffers of each task], futures): appends a Future of each "
+     "that was submitted, also if another cannot be"},
     {"submit_each", connection_submit_each, METH_VARARGS,
      "submit_each(engine_ids, msg_type, content, metadata, buffers) -> [Future of each engine]"},
     {"broadcast", connection_broadcast, METH_VARARGS,

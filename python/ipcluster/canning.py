@@ -239,7 +239,7 @@ _pickler, _unpickler, _plain_loads = _WirePickler, _WireUnpickler, pickle.loads
 
 
 def _use(pickler, unpickler, loads):
-    global _pickler, _unpickler, _plain_loads
+    global _pickler, _unpickler, _plain_loads, _last_call
     _pickler, _unpickler, _plain_loads = pickler, unpickler, loads
     for kind, canner in ((FunctionType, can_function), (type, can_class)):
         if pickler is _WirePickler:
@@ -247,7 +247,7 @@ def _use(pickler, unpickler, loads):
         else:
             CANNERS.pop(kind, None)
     _canned_cache.clear()
-    _Call.head = None
+    _last_call = (None, None, 0)
 
 
 def _subclasses(pickler, unpickler):
@@ -500,24 +500,25 @@ def _load_info(data):
     return info
 
 
-class _Call:
-    """The call that came last: the buffers before its arguments, and what they say, if that is a constant function and so many arguments."""
+# The call that came last, if it was that of a constant function without keywords: the buffers before its arguments, the function, and the number of
+# arguments. So a call like it, but with other small arguments, is read without a look at what is the same.
+_last_call = (None, None, 0)
 
-    head = canned = count = None
 
-    @classmethod
-    def note(cls, buffers, info):
-        canned = _canned_cache.get(buffers[0]) if type(buffers[0]) is bytes else None
-        if canned is not None and not info["kw_keys"]:
-            cls.head, cls.canned, cls.count = list(buffers[:2]), canned, info["nargs"]
+def _note_call(buffers, info):
+    global _last_call
+    canned = _canned_cache.get(buffers[0]) if type(buffers[0]) is bytes else None
+    if canned is not None and not info["kw_keys"]:
+        _last_call = (list(buffers[:2]), canned, info["nargs"])
 
 
 def unpack_apply(buffers, namespace=None):
     """Returns (f, args, kwargs) of an apply_request's buffers, a list. Raises ValueError if they are not valid."""
-    if buffers[:2] == _Call.head:  # a task of the same map, say: with small arguments there is nothing to find out
-        args = [_plain_loads(data) for data in buffers[2:] if type(data) is bytes and len(data) <= PLAIN_BYTES]
-        if len(args) == _Call.count == len(buffers) - 2:
-            return _Call.canned.get_object(namespace), args, {}
+    head, canned, count = _last_call
+    if buffers[:2] == head:
+        arguments = buffers[2:]
+        if len(arguments) == count and max(map(len, arguments), default=0) <= PLAIN_BYTES:
+            return canned.get_object(namespace), list(map(_plain_loads, arguments)), {}
     rest = list(buffers)
     if len(rest) < 2:
         raise ValueError("an apply_request has at least two buffers: the function and the count of its arguments")
@@ -532,5 +533,5 @@ def unpack_apply(buffers, namespace=None):
     kwargs = {key: _deserialize(rest, namespace) for key in info["kw_keys"]} if info["kw_keys"] else {}
     if rest:
         raise ValueError(f"an apply_request has {len(rest)} buffers that belong to no argument")
-    _Call.note(buffers, info)
+    _note_call(buffers, info)
     return f, args, kwargs

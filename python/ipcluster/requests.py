@@ -107,8 +107,11 @@ class Requests:
         """Tasks of the same kind, by an iterable of the lists of their buffers. Returns a list of their futures."""
         requests, futures = iter(requests), []
         while some := list(islice(requests, TOGETHER)):
-            sent = self._connection.submit_tasks(msg_type, metadata, some)
-            self._note_all(sent)
+            sent = []
+            try:
+                self._connection.submit_tasks(msg_type, metadata, some, sent)
+            finally:
+                self._note_all(sent)
             futures += sent
         return futures
 

@@ -23,6 +23,13 @@ static int number_of(struct message *message)
     return number;
 }
 
+static int leave(void *self, struct message *message)
+{
+    (void)self;
+    (void)message;
+    return 0;
+}
+
 static void note(void *self, struct message *envelope)
 {
     struct sent *sent = self;
@@ -55,7 +62,7 @@ static struct envelopes envelopes;
 static void prepare(int64_t frame_bytes_max)
 {
     message_init(&sent.last);
-    envelopes_prepare(&envelopes, frame_bytes_max, note, &sent);
+    envelopes_prepare(&envelopes, frame_bytes_max, leave, note, &sent);
 }
 
 static void release(void)
@@ -160,7 +167,7 @@ static size_t expect_same(struct message *messages, size_t count)
     size_t found = 0;
     message_init(&sent.last);
     message_init(&copy);
-    envelopes_prepare(&envelopes, 0, keep, &sent);
+    envelopes_prepare(&envelopes, 0, leave, keep, &sent);
     for (size_t i = 0; i < count; i++) {
         message_duplicate(&copy, &messages[i]);
         cr_assert(envelopes_put(&envelopes, "", 0, &copy, 0));
@@ -319,7 +326,7 @@ Test(envelope, is_handed_over_by_the_loop_message_by_message, .timeout = 60)
     cr_assert_eq(socket_connect(out, "inproc://envelope", &error), 0);
     cr_assert_eq(loop_add_open(loop, in, hear, text), 0);
     loop_count(loop, in, &traffic);
-    envelopes_prepare(&envelopes, 0, send_on, out);
+    envelopes_prepare(&envelopes, 0, leave, send_on, out);
     for (int i = 1; i <= 3; i++)
         put("", i, 10);
     envelopes_close(&envelopes);

@@ -506,6 +506,11 @@ Test(seal, of_who_starts_anew_is_taken)
 static struct message envelope;
 #define ENCLOSED 3
 
+static int give_counter(void *self, struct message *enclosed)
+{
+    return seal_enclose(self, enclosed);
+}
+
 static void keep_envelope(void *self, struct message *closed)
 {
     cr_assert_eq(seal_close_envelope(self, closed, CLIENT, strlen(CLIENT)), 0);
@@ -516,10 +521,9 @@ static void enclose(void)
 {
     static struct envelopes envelopes;
     message_init(&envelope);
-    envelopes_prepare(&envelopes, 0, keep_envelope, &client);
+    envelopes_prepare(&envelopes, 0, give_counter, keep_envelope, &client);
     for (int i = 0; i < ENCLOSED; i++) {
         build("apply_request");
-        cr_assert_eq(seal_enclose(&client, &message), 0);
         cr_assert(envelopes_put(&envelopes, "", 0, &message, 0));
     }
     envelopes_close(&envelopes);
@@ -560,11 +564,7 @@ Test(seal, of_an_envelope_covers_every_byte)
     enclose();
     zmq_msg_t *frame = message_frame(&envelope, 0);
     unsigned char *data = zmq_msg_data(frame);
-    /* Behind the HMAC there is room for a longer one, which nobody reads. */
-    size_t unread = sizeof(ENVELOPE_LABEL) + SEAL_LIFE_BYTES + 32, body = ENVELOPE_HEAD_BYTES - 4;
     for (size_t i = 0; i < zmq_msg_size(frame); i++) {
-        if (i >= unread && i < body)
-            continue;
         data[i] ^= 1;
         cr_assert_eq(count_taken(&controller, CLIENT), 0, "byte %zu", i);
         data[i] ^= 1;

@@ -44,7 +44,6 @@ static bool collect(struct replies *replies, struct message *message)
     const void *name = zmq_msg_data(client);
     size_t size = zmq_msg_size(client);
     return replies->collects && !replies->early.until_ms && seal_knows(replies->seal, name, size) &&
-           !seal_enclose(replies->seal, message) &&
            envelopes_put(&replies->envelopes, name, size, message, 1);
 }
 
@@ -109,6 +108,11 @@ static void replace_all(struct replies *replies, struct message *envelope)
     envelope_close(&reader);
 }
 
+static int enclose(void *self, struct message *message)
+{
+    return seal_enclose(((struct replies *)self)->seal, message);
+}
+
 static void send_envelope(void *self, struct message *envelope)
 {
     struct replies *replies = self;
@@ -121,7 +125,8 @@ static void send_envelope(void *self, struct message *envelope)
 
 void replies_collect(struct replies *replies)
 {
-    envelopes_prepare(&replies->envelopes, replies->frame_bytes_max, send_envelope, replies);
+    envelopes_prepare(&replies->envelopes, replies->frame_bytes_max, enclose, send_envelope,
+                      replies);
     replies->collects = true;
 }
 

@@ -66,6 +66,11 @@ static void take_back(struct scheduler *scheduler, struct worker *worker, struct
     scheduler->more = true; /* other engines may be free */
 }
 
+static int enclose(void *self, struct message *message)
+{
+    return seal_enclose(&((struct scheduler *)self)->sessions.engine_seal, message);
+}
+
 static void send_envelope(void *self, struct message *envelope)
 {
     struct scheduler *scheduler = self;
@@ -83,20 +88,18 @@ static void send_envelope(void *self, struct message *envelope)
 
 void scheduler_prepare_sending(struct scheduler *scheduler, int64_t frame_bytes_max)
 {
-    envelopes_prepare(&scheduler->to_engines, frame_bytes_max, send_envelope, scheduler);
+    envelopes_prepare(&scheduler->to_engines, frame_bytes_max, enclose, send_envelope, scheduler);
 }
 
 /* Puts a task into the envelope for its engine. Returns whether it is there. */
 static bool put_task(struct scheduler *scheduler, struct worker *worker, const char *name,
                      struct message *message, const struct task *task)
 {
-    struct seal *seal = &scheduler->sessions.engine_seal;
     /* The first task goes alone: if the engine is not connected yet, it stays where it is. */
-    if (!worker->sealed || !worker->reached || seal_enclose(seal, message))
+    if (!worker->sealed || !worker->reached ||
+        !envelopes_put(&scheduler->to_engines, name, strlen(name), message, 0))
         return false;
-    struct handout handout = handout_of(worker, task, seal);
-    if (!envelopes_put(&scheduler->to_engines, name, strlen(name), message, 0))
-        return false;
+    struct handout handout = handout_of(worker, task, &scheduler->sessions.engine_seal);
     handouts_add(scheduler->handouts, task->msg_id, task->msg_id_size, &handout);
     worker->reached = true;
     return true;

@@ -19,7 +19,8 @@ struct ipcl_request {
     const char *msg_type;
     /* unpacked; NULL for apply_request, whose content is empty */
     json_t *content;
-    /* the message's frames. The kernel may write to their memory: nobody else uses it */
+    /* the message's frames. The kernel may write to the memory of those of more than 4096 bytes:
+     * nobody else uses it. Smaller ones may be other requests' too */
     const struct ipcl_buffer *buffers;
     size_t buffer_count;
     void *handle;    /* the engine's, for services.retain */
