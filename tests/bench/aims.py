@@ -211,7 +211,9 @@ def tables(results):
         if "why" in each:
             rows.append([each["title"], "-", "-", "-", wanted, f"not measured: {each['why']}"])
             continue
-        values = [f"{value:.4g} {each['unit']}".strip() for value in each["medians"]]
+        values = [
+            f"{format(value, '.0f' if value >= 1000 else '.4g')} {each['unit']}".strip() for value in each["medians"]
+        ]
         rows.append([each["title"], *values, *["-"] * (2 - len(values)), f"{each['ratio']:.3g}", wanted,
                      "met" if each["met"] else "missed"])  # fmt: skip
     rounds = f"{results['rounds']} rounds" if results["rounds"] > 1 else "one round"
