@@ -1,7 +1,7 @@
 """make bench-check: instructions of the hot paths, beside those that counts.json keeps. A slow machine does not change them.
 
 counts.py BUILD-TREE [--update] counts, prints what was kept, what it has counted and the ratio, and ends with 1 if a path takes more than
-TOLERANCE more than was kept. With --update it keeps the new numbers.
+was kept, by more than its tolerance. With --update it keeps the new numbers.
 
 One program of a small cluster at a time runs under callgrind. It is the slow one then, so its queues are full where many requests are
 under way, as under full load. What the kernel does, such as copying to and from sockets, is not counted.
@@ -21,6 +21,8 @@ from support import sanitizers, wait_until
 KEPT = HERE / "counts.json"
 # The same sources gave counts within 0.6%, and of a task alone in the controller within 2%: threads wake up in another order.
 TOLERANCE = 0.03
+# One seal is for all messages of an envelope, and how many these are depends on when threads wake up: up to 18% were seen.
+LIBCRYPTO_TOLERANCE = 0.3
 ROUNDS = 3  # of which the one with the fewest counts: what else a program does now and then only adds to it
 PATIENCE = 300  # seconds for what takes a few without callgrind
 CALLGRIND = ["valgrind", "--tool=callgrind", "--quiet", "--trace-children=yes", "--fair-sched=yes", "--dump-line=no",
@@ -168,6 +170,10 @@ def versions(build):
     }
 
 
+def tolerance_of(name):
+    return LIBCRYPTO_TOLERANCE if name.endswith(", libcrypto") else TOLERANCE
+
+
 def compare(kept, found):
     """Prints both. Returns (what is wrong, a sentence each; whether something became better)."""
     wrong, better = [], False
@@ -179,8 +185,8 @@ def compare(kept, found):
             ratio = "-"
         else:
             ratio = f"{new / old:.3f}"
-            better |= new < old * (1 - TOLERANCE)
-            if new > old * (1 + TOLERANCE):
+            better |= new < old * (1 - tolerance_of(name))
+            if new > old * (1 + tolerance_of(name)):
                 wrong.append(
                     f"{name} takes {new:,} instructions, {new / old - 1:.1%} more than the {old:,} that are kept."
                 )

@@ -25,6 +25,9 @@ def test_a_path_that_takes_more_instructions_than_are_kept_is_named(capsys):
     assert not better
     assert "1.040" in capsys.readouterr().out
     assert counts.compare(kept, {**kept, "engine: a task": 900}) == ([], True)
+    crypto = "engine: a task, libcrypto"
+    assert counts.compare({crypto: 1000}, {crypto: 1200}) == ([], False)
+    assert len(counts.compare({crypto: 1000}, {crypto: 1400})[0]) == 1
 
 
 def test_a_path_that_is_not_kept_or_not_counted_is_named():
