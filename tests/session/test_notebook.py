@@ -60,9 +60,11 @@ def notebook(sandbox, cluster):
     kernel.start_channels()
 
     def run(cell):
-        area = Area()
-        kernel.execute_interactive(cell, timeout=LONG, output_hook=area.take)
-        return area
+        while True:  # a kernel aborts what comes at once behind a cell that failed
+            area = Area()
+            reply = kernel.execute_interactive(cell, timeout=LONG, output_hook=area.take)
+            if reply["content"]["status"] != "aborted":
+                return area
 
     try:
         kernel.wait_for_ready(timeout=LONG)
