@@ -10,8 +10,6 @@
 #define MESSAGE_BYTES_MAX  8192
 #define ENVELOPE_BYTES_MAX 65536
 #define CAPACITY_LEAST     4096
-/* What a message gets for a seal. */
-#define COUNTER_TEXT_BYTES 16
 /* The size of a frame that is the same as in the message before. */
 #define SAME UINT32_MAX
 
@@ -76,7 +74,7 @@ static size_t find(const struct envelopes *envelopes, const void *peer, size_t s
  * owns, is as large as that. */
 static size_t bytes_of(const struct message *message, size_t identities)
 {
-    size_t bytes = NUMBER_BYTES + COUNTER_TEXT_BYTES;
+    size_t bytes = NUMBER_BYTES + ENVELOPE_COUNTER_BYTES;
     for (size_t i = identities; i < message->count; i++)
         bytes += NUMBER_BYTES + segment_frame_bytes(&message->frames[i]);
     return bytes;

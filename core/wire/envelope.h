@@ -16,6 +16,7 @@
 #define WIRE_ENVELOPE_H
 
 #include <endian.h>
+#include <ipcluster/kernel.h>
 #include <string.h>
 
 #include "wire/message.h"
@@ -29,11 +30,14 @@
 /* How many peers a sender has envelopes for at a time: for another, the oldest is sent. */
 #define ENVELOPES_OPEN 16
 
+/* What a message has for a seal: the counter's digits. */
+#define ENVELOPE_COUNTER_BYTES 16
+
 /* How many frames of a message may be found again in the next; and how large they are. Larger ones
  * may be shown to user code, which may write into them; smaller ones are not worth it. */
 #define ENVELOPE_FRAMES_SHARED      16
 #define ENVELOPE_SHARED_BYTES_LEAST 64
-#define ENVELOPE_SHARED_BYTES_MAX   4096
+#define ENVELOPE_SHARED_BYTES_MAX   IPCL_KERNEL_SHARED_BYTES
 
 /* Where a frame's bytes are. */
 struct envelope_frame {

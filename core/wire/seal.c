@@ -197,7 +197,8 @@ static const unsigned char *own_life(const struct seal *seal)
 int seal_enclose(struct seal *seal, struct message *message)
 {
     unsigned char counter[COUNTER_BYTES];
-    char text[2 * COUNTER_BYTES];
+    char text[ENVELOPE_COUNTER_BYTES];
+    _Static_assert(sizeof(text) == 2 * COUNTER_BYTES, "its digits");
     put_number(counter, next_counter(seal));
     hex_write(counter, COUNTER_BYTES, text);
     return message_set_part(message, MESSAGE_SIGNATURE, text, sizeof(text));
@@ -405,7 +406,7 @@ static enum session_verdict verify_enclosed(struct seal *seal, struct envelope_r
         reader->authentic = is_envelope_sealed(seal, frame, name, size);
         reader->checked = seal;
     }
-    if (!reader->authentic || zmq_msg_size(signature) != 2 * COUNTER_BYTES ||
+    if (!reader->authentic || zmq_msg_size(signature) != ENVELOPE_COUNTER_BYTES ||
         hex_read(zmq_msg_data(signature), counter, COUNTER_BYTES))
         return session_conclude(seal->session, message, SESSION_FORGED);
     return conclude(seal, message, name, size, envelope_seal(frame), read_number(counter));

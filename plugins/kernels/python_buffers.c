@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* A smaller frame is cheaper copied than kept; and other requests may have it too (kernel.h). */
-#define COPIED_BYTES 4096
+/* Smaller frames are cheaper copied than kept, and may not be written to. */
+#define COPIED_BYTES IPCL_KERNEL_SHARED_BYTES
 
 /* A received frame, which memoryviews show. It is writable, as in ipyparallel's engines: nothing
  * else reads it any more. */

@@ -90,11 +90,6 @@ def checked_chunksize(chunksize):
     return number
 
 
-def members(part):
-    """What a part adds to a list of all members: itself if it is not a sequence."""
-    return part if isinstance(part, _LISTS) or _is_array(part) or (_is_table(part) and part.ndim == 1) else [part]
-
-
 class Map:
     """Contiguous parts in order, their lengths equal or one apart."""
 
@@ -106,7 +101,9 @@ class Map:
         low = index * size + min(index, longer)
         return slice(low, low + size + (index < longer))
 
-    members = staticmethod(members)
+    def members(self, part):
+        """What a part adds to a list of all members: itself if it is not a sequence."""
+        return part if isinstance(part, _LISTS) or _is_array(part) or (_is_table(part) and part.ndim == 1) else [part]
 
     def join(self, parts):
         """The parts as one: an array, a table or a list; a list of the parts if they are something else, or of several kinds."""

@@ -185,3 +185,19 @@ def test_a_task_for_an_engine_that_does_not_connect_ends_with_its_timeout(new_cl
         balanced.apply_async(abs, -1).get(LONG)
     values = client.stats()
     assert values["ipcluster_tasks_sent_total"] == values["ipcluster_tasks_returned_total"] == 0
+
+
+@pytest.mark.parametrize("size", [100, 4096, 4097, 8000])
+def test_what_a_task_writes_into_its_argument_no_other_task_sees(new_cluster, size):
+    """Tasks with equal arguments: an envelope may have them once."""
+    numpy = pytest.importorskip("numpy")
+    balanced = new_cluster(1).client().load_balanced_view()
+
+    @typed
+    def write(numbers):
+        before = int(numbers.sum())
+        numbers[:] = 7
+        return before, len(numbers)
+
+    results = balanced.map_sync(write, [numpy.ones(size, dtype="u1")] * 100)
+    assert results == [(size, size)] * 100

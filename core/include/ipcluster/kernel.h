@@ -12,6 +12,9 @@
 extern "C" {
 #endif
 
+/* Buffers of up to so many bytes may be several requests': a kernel does not write to them. */
+#define IPCL_KERNEL_SHARED_BYTES 4096
+
 /* One request: the parts of a message that a kernel needs. Borrowed for the duration of the call,
  * except for buffers that it retains. */
 struct ipcl_request {
@@ -19,8 +22,8 @@ struct ipcl_request {
     const char *msg_type;
     /* unpacked; NULL for apply_request, whose content is empty */
     json_t *content;
-    /* the message's frames. The kernel may write to the memory of those of more than 4096 bytes:
-     * nobody else uses it. Smaller ones may be other requests' too */
+    /* the message's frames. The kernel may write to the memory of those of more than
+     * IPCL_KERNEL_SHARED_BYTES bytes: nobody else uses it */
     const struct ipcl_buffer *buffers;
     size_t buffer_count;
     void *handle;    /* the engine's, for services.retain */
