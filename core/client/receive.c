@@ -234,6 +234,17 @@ static bool is_answer(const struct ipcl_future *future, enum client_socket index
                               !memcmp(zmq_msg_data(sender), future->engine_uuid, size)));
 }
 
+/* Whether the controller refuses a task that was on its way to the previous one, and the task is
+ * kept: then it is lost like those that the previous one had, and is sent again with them. */
+static bool waits_for_restart(const struct ipcl_client *client, const struct ipcl_future *future,
+                              struct message *message)
+{
+    struct ipcl_member members[] = {{.name = "status"}, {.name = SESSION_STALE_MEMBER}};
+    return future->kept &&
+           !session_find(client->io.session, message_part(message, MESSAGE_CONTENT), members, 2) &&
+           member_is(&members[0], "error") && members[1].state == IPCL_MEMBER_OTHER;
+}
+
 static void handle_reply(struct ipcl_client *client, enum client_socket index,
                          struct message *message)
 {
@@ -251,6 +262,8 @@ static void handle_reply(struct ipcl_client *client, enum client_socket index,
         sockets_refuse(client, "it answers a request that its sender did not receive");
         return;
     }
+    if (waits_for_restart(client, future, message))
+        return;
     note_published(client, future, message);
     if (whole)
         resolve(client, future, message);

@@ -30,6 +30,8 @@ enum session_verdict {
     SESSION_MALFORMED, /* signed, but its header is not a mapping with msg_id and msg_type */
     SESSION_VERDICTS
 };
+/* Member of the error that answers a stale request: true. */
+#define SESSION_STALE_MEMBER "stale"
 
 struct session;
 

@@ -267,6 +267,33 @@ def test_whoever_waits_for_a_request_that_is_refused_is_told_so(captured, tmp_pa
     assert count_lines(ran) == 0
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["small", "large"])
+def test_a_task_that_was_on_its_way_to_the_previous_controller_is_sent_again_if_the_client_keeps_it(
+    captured, tmp_path, kept
+):
+    cluster, client = captured(1, "--reuse", "--sqlitedb")
+    ran, tap = tmp_path / "ran", cluster.client_taps["task"]
+    view = client.load_balanced_view()
+    view.apply_sync(run, "0")
+    tap.holding = True
+    before = len(requests(tap.to_controller, "apply_request"))
+    code = write_line(ran) if kept else f"len({'x' * (1 << 17)!r})"
+    late = view.apply_async(run, code)
+    wait_until(lambda: len(requests(tap.to_controller, "apply_request")) > before, 20, "the task is on its way")
+    cluster.controller.stop(signal.SIGKILL)
+    tap.holding = False
+    cluster.start_controller("--restore", "--sqlitedb", *OPEN)
+    settle_anew(client)
+    tap.inject(requests(tap.to_controller, "apply_request")[before], to_controller=True)
+    wait_for_refusal(cluster.controller, "task, client side", "message for another controller")
+    if kept:
+        late.get(timeout=LONG)
+        assert count_lines(ran) == 1
+    else:
+        with pytest.raises(ConnectionError, match="made for the previous controller and has not run: submit it again"):
+            late.get(timeout=LONG)
+
+
 def test_what_was_published_is_taken_once_by_whom_it_was_for_in_its_controllers_life(new_cluster):
     import ipcluster
 

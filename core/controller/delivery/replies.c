@@ -142,16 +142,23 @@ void replies_send(struct replies *replies, struct message *message)
     }
 }
 
-/* An error has a part of the bound for itself. */
-void replies_error(struct replies *replies, const struct reply_request *request,
-                   const char *engine_uuid, const char *ename, const char *evalue)
+/* An error has a part of the bound for itself. Takes over the content. */
+static void send_error(struct replies *replies, const struct reply_request *request,
+                       const char *engine_uuid, json_t *content)
 {
     struct message message;
     message_init(&message);
-    if (!reply_make_error(replies->seal->session, &message, request, engine_uuid, ename, evalue) &&
+    if (!reply_make(replies->seal->session, &message, request, engine_uuid, content) &&
         replies_send_now(replies, &message, 0) == OUTBOX_FULL)
         replies_drop(replies);
     message_close(&message);
+    json_decref(content);
+}
+
+void replies_error(struct replies *replies, const struct reply_request *request,
+                   const char *engine_uuid, const char *ename, const char *evalue)
+{
+    send_error(replies, request, engine_uuid, reply_error_content(ename, evalue));
 }
 
 /* Whether a header says which request it is, in whatever form: its client can tell what an answer
@@ -208,7 +215,10 @@ bool replies_verify(struct replies *replies, struct refusal *refusal, struct mes
     if (!why)
         return false;
     reply_request_of(message, &request);
-    replies_error(replies, &request, NULL, ename, why);
+    json_t *content = reply_error_content(ename, why);
+    if (verdict == SESSION_STALE)
+        json_object_set_new(content, SESSION_STALE_MEMBER, json_true());
+    send_error(replies, &request, NULL, content);
     return false;
 }
 
