@@ -12,7 +12,7 @@
 
 #define AHEAD_NS   5000000LL
 #define STUCK_NS   20000000LL
-#define WINDOW_MAX 32
+#define WINDOW_MAX 128
 /* Behind a task with more bytes an engine has no other. */
 #define LARGE_BYTES 65536
 /* The request comes from no client. */
