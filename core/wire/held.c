@@ -109,16 +109,27 @@ static struct held_part *make_part(zmq_msg_t *frame)
     return part;
 }
 
-/* FNV-1a of a frame's ends: whether it may be one that was seen. Never 0. */
+/* The multiplication brings differences up, the shift brings them down again. */
+static uint64_t mix(uint64_t mark, const unsigned char *data, size_t size)
+{
+    uint64_t word;
+    for (; size; data += sizeof(word), size -= sizeof(word)) {
+        size_t part = size < sizeof(word) ? size : sizeof(word);
+        word = 0;
+        memcpy(&word, data, part);
+        mark = (mark ^ word) * 0x9e3779b97f4a7c15ULL;
+        mark ^= mark >> 32;
+        if (part < sizeof(word))
+            break;
+    }
+    return mark;
+}
+
+/* A hash of a frame's ends: whether it may be one that was seen. Never 0. */
 static uint64_t mark_of(const unsigned char *data, size_t size)
 {
-    uint64_t mark = 14695981039346656037ULL ^ size;
-    size_t ends = size < 128 ? size : 128;
-    for (size_t i = 0; i < ends; i++)
-        mark = (mark ^ data[i]) * 1099511628211ULL;
-    for (size_t i = size - (size < 256 ? size - ends : 128); i < size; i++)
-        mark = (mark ^ data[i]) * 1099511628211ULL;
-    return mark | 1;
+    size_t ends = size < 128 ? size : 128, last = size < 256 ? size - ends : 128;
+    return mix(mix(size, data, ends), data + size - last, last) | 1;
 }
 
 /* A frame that others have, too: a new use of theirs. One that is seen for the second time becomes

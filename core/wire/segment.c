@@ -52,7 +52,7 @@ static uint64_t size_of(const unsigned char *reference)
     return be64toh(size);
 }
 
-size_t segment_frame_bytes(zmq_msg_t *frame)
+size_t segment_bytes_of(zmq_msg_t *frame)
 {
     return segment_is_reference(frame) ? size_of(zmq_msg_data(frame)) : zmq_msg_size(frame);
 }

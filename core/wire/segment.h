@@ -23,7 +23,12 @@
 /* Whether the frame is a reference. */
 bool segment_is_reference(zmq_msg_t *frame);
 /* How many bytes a frame stands for: the segment's, or its own. */
-size_t segment_frame_bytes(zmq_msg_t *frame);
+size_t segment_bytes_of(zmq_msg_t *frame);
+static inline size_t segment_frame_bytes(zmq_msg_t *frame)
+{
+    size_t size = zmq_msg_size(frame);
+    return size == SEGMENT_REFERENCE_BYTES ? segment_bytes_of(frame) : size;
+}
 /* Makes a segment with a copy of these bytes, and `frame`, which holds nothing, the reference to
  * it. Returns 0, or -1 with errno set: there is no memory for it, or no descriptor. */
 int segment_make(zmq_msg_t *frame, const void *data, size_t size);
