@@ -151,15 +151,22 @@ def sanitizer_runtime(kind):
 
 def install(build):
     """`make install` of a build tree configured by scripts/build, whose prefix lies inside it; returns the prefix.
-    Another tree is built below this one first."""
-    with open(build / "install.lock", "w") as lock:
+    Another tree is built below this one first. Once in a run: other workers may be using what is installed."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    with open(build / "install.lock", "a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        done = run and lock.read() == run
         prefix = build / "installed"
         if f"prefix = {prefix}\n" not in (build / "Makefile").read_text():
             build = build / "to-install"
             prefix = build / "installed"
-            subprocess.run([TOP / "scripts/build", build], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["make", "-s", "-C", build, "install"], check=True, stdout=subprocess.DEVNULL)
+            if not done:
+                subprocess.run([TOP / "scripts/build", build], check=True, stdout=subprocess.DEVNULL)
+        if not done:
+            subprocess.run(["make", "-s", "-C", build, "install"], check=True, stdout=subprocess.DEVNULL)
+            lock.truncate(0)
+            lock.write(run)
     return prefix
 
 

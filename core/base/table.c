@@ -27,7 +27,7 @@ void table_release(struct table *table)
 }
 
 /* Calls would cost more than what is in it. */
-#define ROUNDS_INLINE __attribute__((always_inline)) static inline
+#define ROUNDS_INLINE    __attribute__((always_inline)) static inline
 #define ROTATED(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
 
 ROUNDS_INLINE void sip_round(uint64_t v[4])

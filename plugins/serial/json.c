@@ -36,7 +36,7 @@ static void skip_space(struct scan *scan)
 #define EIGHT(byte) (0x0101010101010101ULL * (byte))
 /* Of eight bytes the highest bit of each that is less than `limit`, at most 128. Of those behind
  * the first such byte some may be set, too. */
-#define LESS(word, limit) (((word)-EIGHT(limit)) & ~(word) & EIGHT(0x80))
+#define LESS(word, limit) (((word)-EIGHT(limit)) & ~(word)&EIGHT(0x80))
 
 /* The first of eight characters that does not mean itself is that of the lowest bit. */
 static uint64_t not_plain(const char *at)

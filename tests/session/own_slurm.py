@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from ipcluster_box import UP
@@ -64,6 +65,10 @@ class Slurm:
 
     def state(self, job):
         return self.command("squeue", "--noheader", "--states=all", f"--jobs={job}", "-O", "State").strip()
+
+    def has_steps(self, job):
+        """Whether a slurmstepd, which tells slurmctld how its step ends, is there for the job: each has a socket."""
+        return any(Path(self.folder).glob(f"spool/*/*_{job}.*"))
 
     def stop_controller(self):
         with open(f"{self.folder}/slurmctld.pid") as file:

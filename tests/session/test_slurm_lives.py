@@ -386,6 +386,7 @@ def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
         60,
         "the job is seen to run",
     )
+    assert slurm.has_steps(job)
     slurm.command("scontrol", "requeue", job)
     cluster.wait_for_output(f"job {job} was requeued by Slurm: its engines come back when it runs again", 60)
     assert (
@@ -400,6 +401,8 @@ def test_engines_of_a_requeued_job_have_gone_and_come_back_with_it(box, slurm):
     assert status["running"] == 0
     box.ipcluster("scale", "--n=2", check=True)
     assert "more engine" not in cluster.output, "the set has two engines: they wait"
+    # Slurm would take the end of the first run that it hears late for that of the second.
+    wait_until(lambda: not slurm.has_steps(job), 60, "Slurm has ended the first run")
     slurm.command("scontrol", "update", f"jobid={job}", "starttime=now")
     assert (
         ask(
