@@ -19,13 +19,14 @@ import crowd
 import fanout
 import peers
 from clients import SIZE, sized
-from harness import WAYS, Table, cluster, ours, say, show_tables
+from harness import HERE, PYTHON, WAYS, Program, Table, cluster, ours, say, show_tables
 from peers_client import PEERS
 
 ROUNDS = 3 if SIZE >= 1 else 1
 MANY = sized(100)  # engines that `ipcluster start` starts
 COPIED_BYTES = sized(64 << 20)
 COPIES = 7
+MIXED = [4, 16, 64]  # engines that have tasks of two lengths
 AT_ONCE = 2  # of the tasks that a peer's client measures: no-ops, and those of 100 us
 BEFORE, THEIRS = "no build before", "ipyparallel is not installed"
 
@@ -93,6 +94,18 @@ def registered(name):
     return measure
 
 
+def mixed(engines, *options):
+    def measure(build, log):
+        with cluster(build, ours(sized(engines), *options)) as running:
+            client = Program(running, log, PYTHON, HERE / "mixed_client.py", running.connection_file, sized(engines))
+            try:
+                return client.read()
+            finally:
+                client.end()
+
+    return measure
+
+
 class Side(NamedTuple):
     measure: Callable  # (build, log) -> what it reaches, by names
     needs: str = ""  # why it may not be measured
@@ -116,6 +129,11 @@ SIDES = {
     "broadcast": Side(broadcast()),
     "registered, encrypted": Side(registered("encrypted")),
     "registered, local": Side(registered("local")),
+    **{
+        name: Side(mixed(engines, *options))
+        for engines in MIXED
+        for name, options in ((f"mixed, {engines}, hwm 1", ["--hwm=1"]), (f"mixed, {engines}", []))
+    },
     "start, before": Side(driven(many, "ipcluster", 1, MANY), BEFORE),
     "start": Side(driven(many, "ipcluster", 1, MANY)),
     "ipyparallel": Side(driven(way("ipyparallel"), "ipyparallel", 2), THEIRS),
@@ -156,6 +174,11 @@ AIMS = [
     Aim(f"{crowd.ENGINES} simulated engines registered, encrypted by TCP", "s",
         ("registered, encrypted", "register_s"), (), 1, True),
     Aim(f"{crowd.ENGINES} simulated engines registered, local sockets", "s", ("registered, local", "register_s"), (), 1, True),
+    *(
+        Aim(f"tasks of 1 ms and 1 s mixed, {sized(engines)} engines, makespan, to that with --hwm=1", "s",
+            (f"mixed, {engines}", "makespan_s"), (f"mixed, {engines}, hwm 1", "makespan_s"), 1.05, True)
+        for engines in MIXED
+    ),
     Aim(f"ipcluster start --n={MANY} to the first result of all, to the build before", "s",
         ("start", "first_result_s"), ("start, before", "first_result_s"), 1 / 3, True),
     Aim("balanced no-ops, ipyparallel's client, on our cluster, to its own", "1/s",

@@ -152,7 +152,7 @@ def test_every_aim_is_measured_and_judged(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr + (tmp_path / "bench.log").read_text()
     found = json.loads((tmp_path / "bench.json").read_text())["aims"]["aims"]
-    assert len(found) == 15
+    assert len(found) == 18
     for each in found:
         assert each.get("why") == aims.THEIRS or (each["ratio"] > 0 and isinstance(each["met"], bool)), each
         assert each["title"] in ran.stdout
