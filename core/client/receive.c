@@ -234,15 +234,21 @@ static bool is_answer(const struct ipcl_future *future, enum client_socket index
                               !memcmp(zmq_msg_data(sender), future->engine_uuid, size)));
 }
 
-/* Whether the controller refuses a task that was on its way to the previous one, and the task is
- * kept: then it is lost like those that the previous one had, and is sent again with them. */
+/* Whether the controller, and no engine, refuses a task that was on its way to the previous one,
+ * and the task is kept: then it is lost like those that the previous one had, and is sent again
+ * with them. */
 static bool waits_for_restart(const struct ipcl_client *client, const struct ipcl_future *future,
                               struct message *message)
 {
-    struct ipcl_member members[] = {{.name = "status"}, {.name = SESSION_STALE_MEMBER}};
-    return future->kept &&
-           !session_find(client->io.session, message_part(message, MESSAGE_CONTENT), members, 2) &&
-           member_is(&members[0], "error") && members[1].state == IPCL_MEMBER_OTHER;
+    const struct session *session = client->io.session;
+    struct ipcl_member status = {.name = "status"}, stale = {.name = SESSION_STALE_MEMBER},
+                       engine = {.name = "engine"};
+    zmq_msg_t *content = message_part(message, MESSAGE_CONTENT);
+    return future->kept && !session_find(session, content, &status, 1) &&
+           member_is(&status, "error") && !session_find(session, content, &stale, 1) &&
+           stale.state == IPCL_MEMBER_OTHER &&
+           !session_find(session, message_part(message, MESSAGE_METADATA), &engine, 1) &&
+           engine.state != IPCL_MEMBER_TEXT;
 }
 
 static void handle_reply(struct ipcl_client *client, enum client_socket index,

@@ -65,6 +65,7 @@ void restart_begin(struct ipcl_client *client)
     struct client_restart *restart = &client->io.restart;
     restart->number = atomic_load(&client->next_number);
     restart->asked_pending[0] = '\0';
+    restart->judge_ms = 0;
     restart->due_ms = clock_ms() + RETURN_MS;
     send_query(client, "connection_request", "{\"connections\": 0}", restart->asked_engines);
     restart->final = restart->widened = false;

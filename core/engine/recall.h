@@ -11,7 +11,7 @@
 
 /* How many answers are kept, in case they are lost when a controller ends: the newest of those with
  * at most RECALL_ANSWER_BYTES. */
-#define RECALL_ANSWERS      64
+#define RECALL_ANSWERS      SESSION_TASKS_AT_HAND
 #define RECALL_ANSWER_BYTES (64 * 1024)
 
 struct io;

@@ -14,6 +14,9 @@
 /* How many accepted signatures are remembered, the newest ones. jupyter_client remembers as
  * many. */
 #define SESSION_HISTORY 65536
+/* How many tasks a controller gives an engine at a time where no setting says it. As many answers
+ * may be lost with the controller: an engine keeps as many for the next one. */
+#define SESSION_TASKS_AT_HAND 64
 /* Lengths of identifiers, without the NUL. A message's is its session's, an underscore and a
  * counter. */
 #define SESSION_ID_LENGTH 36

@@ -9,7 +9,7 @@ import pytest
 from support import LONG, typed, wait_for_file, wait_until
 
 MANY = 400  # short tasks, after which an engine's window is open
-WINDOW_MAX = 128  # of task_window.c
+WINDOW_MAX = 64  # SESSION_TASKS_AT_HAND of session.h
 
 
 @typed

@@ -10,9 +10,8 @@
 #include "base/clock.h"
 #include "controller/schedulers/task.h"
 
-#define AHEAD_NS   5000000LL
-#define STUCK_NS   20000000LL
-#define WINDOW_MAX 128
+#define AHEAD_NS 5000000LL
+#define STUCK_NS 20000000LL
 /* Behind a task with more bytes an engine has no other. */
 #define LARGE_BYTES 65536
 /* The request comes from no client. */
@@ -64,7 +63,7 @@ static size_t next_window(struct worker *worker, long long took_ns)
         worker->pace.task_ns = took_ns;
     worker->pace.task_ns += (took_ns - worker->pace.task_ns) / 8;
     size_t most = 1 + (size_t)(AHEAD_NS / (worker->pace.task_ns + 1));
-    most = most < WINDOW_MAX ? most : WINDOW_MAX;
+    most = most < SESSION_TASKS_AT_HAND ? most : SESSION_TASKS_AT_HAND;
     return worker->window < most ? worker->window + 1 : most;
 }
 
