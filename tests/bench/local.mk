@@ -34,6 +34,6 @@ EXTRA_DIST += scripts/build scripts/install-packages scripts/packages .ci/run \
 	tests/session tests/interop tests/bench/aims.py tests/bench/bench.py tests/bench/harness.py tests/bench/clients.py tests/bench/compare.py \
 	tests/bench/costs.py tests/bench/counts.json tests/bench/counts.py tests/bench/report.py tests/bench/request_client.py tests/bench/scale.py \
 	tests/bench/crowd.py tests/bench/fanout.py tests/bench/fanout_client.py tests/bench/peers.py tests/bench/peers_client.py \
-	tests/bench/python_client.py tests/bench/waiting.py
+	tests/bench/python_client.py tests/bench/mixed_client.py tests/bench/waiting.py
 dist-hook:
 	find $(distdir) -name __pycache__ -prune -exec rm -rf {} +
