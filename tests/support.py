@@ -156,18 +156,15 @@ def install(build):
     with open(build / "install.lock", "a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
-        done = run and lock.read() == run
-        prefix = build / "installed"
-        if f"prefix = {prefix}\n" not in (build / "Makefile").read_text():
-            build = build / "to-install"
-            prefix = build / "installed"
-            if not done:
-                subprocess.run([TOP / "scripts/build", build], check=True, stdout=subprocess.DEVNULL)
-        if not done:
-            subprocess.run(["make", "-s", "-C", build, "install"], check=True, stdout=subprocess.DEVNULL)
+        serves = f"prefix = {build / 'installed'}\n" in (build / "Makefile").read_text()
+        tree = build if serves else build / "to-install"
+        if not run or lock.read() != run:
+            if not serves:
+                subprocess.run([TOP / "scripts/build", tree], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(["make", "-s", "-C", tree, "install"], check=True, stdout=subprocess.DEVNULL)
             lock.truncate(0)
             lock.write(run)
-    return prefix
+    return tree / "installed"
 
 
 class Process:

@@ -26,11 +26,10 @@ void table_release(struct table *table)
     table->buckets = table->old = NULL;
 }
 
-/* Calls would cost more than what is in it. */
-#define ROUNDS_INLINE    __attribute__((always_inline)) static inline
 #define ROTATED(x, bits) (((x) << (bits)) | ((x) >> (64 - (bits))))
 
-ROUNDS_INLINE void sip_round(uint64_t v[4])
+/* A call would cost more than what is in it. */
+__attribute__((always_inline)) static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = ROTATED(v[1], 13) ^ v[0];

@@ -112,15 +112,12 @@ static struct held_part *make_part(zmq_msg_t *frame)
 /* The multiplication brings differences up, the shift brings them down again. */
 static uint64_t mix(uint64_t mark, const unsigned char *data, size_t size)
 {
-    uint64_t word;
-    for (; size; data += sizeof(word), size -= sizeof(word)) {
-        size_t part = size < sizeof(word) ? size : sizeof(word);
-        word = 0;
+    for (size_t part; size; data += part, size -= part) {
+        uint64_t word = 0;
+        part = size < sizeof(word) ? size : sizeof(word);
         memcpy(&word, data, part);
         mark = (mark ^ word) * 0x9e3779b97f4a7c15ULL;
         mark ^= mark >> 32;
-        if (part < sizeof(word))
-            break;
     }
     return mark;
 }

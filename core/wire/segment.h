@@ -22,8 +22,9 @@
 
 /* Whether the frame is a reference. */
 bool segment_is_reference(zmq_msg_t *frame);
-/* How many bytes a frame stands for: the segment's, or its own. */
+/* How many bytes a frame stands for that has the size of a reference. */
 size_t segment_bytes_of(zmq_msg_t *frame);
+/* How many bytes any frame stands for: the segment's, or its own. It is asked often of each. */
 static inline size_t segment_frame_bytes(zmq_msg_t *frame)
 {
     size_t size = zmq_msg_size(frame);
